@@ -1,0 +1,41 @@
+# Two targets do everything on a fresh machine: `make demo` and `make test`. Both make the environment first if it is not there.
+VENV   ?= .venv
+PYTHON ?= python3
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+BAR    := $(if $(CI),--progress-bar off,)
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.PHONY: help env demo test test-all lab docs readme export clean
+help:            ## what can be made
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(READY)    ## the virtual environment (about 6 GB: PyTorch comes with its CUDA libraries)
+$(READY): pyproject.toml setup.py settings.ini
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --disable-pip-version-check $(BAR) -e '.[dev]'
+	touch $@
+
+demo: $(READY)   ## make data, train, evaluate, classify a video: results in demo_out/
+	$(PY) -m vidnb.cli demo --out demo_out
+
+test: $(READY)   ## everything that must hold: notebooks, tests, site pages
+	$(PY) -m pytest -q
+
+test-all: $(READY) ## the same and the slow cells and tests
+	$(PY) -m pytest -q --slow
+
+lab: $(READY)    ## open JupyterLab on the notebooks
+	$(PY) -m jupyter lab nbs
+
+docs: $(READY)   ## render the site with Quarto into _docs/
+	@command -v quarto >/dev/null || { echo "Quarto is not installed, so the site cannot be rendered here. Get it from https://quarto.org/docs/get-started/ and run 'make docs' again. The pages themselves are checked without it by 'make test'."; exit 1; }
+	$(VENV)/bin/nbdev-docs
+
+export: $(READY) ## notebooks -> modules, README; clean notebooks
+	$(VENV)/bin/nbdev-export
+	$(VENV)/bin/nbdev-clean
+	$(PY) -c "from vidnb.core.doctools import write_readme; write_readme()"
+
+clean:           ## remove what was built (not the environment)
+	rm -rf _proc _docs build dist demo_out *.egg-info .pytest_cache
