@@ -1,0 +1,58 @@
+"""Options and rules for all tests.
+
+A test (or a fixture, or a module that pytest collects) that needs shared test data calls `vidnb.core.testing.shared_data` or `golden`;
+these raise `MissingData` when the file is absent. That is a skip which names the file. It is a failure in CI on a machine that has the
+folder, because there a missing file is a mistake."""
+import os
+import pytest
+
+os.environ.setdefault('MPLBACKEND', 'Agg')
+
+from vidnb.core.testing import MissingData, shared_root
+
+def pytest_addoption(parser):
+    parser.addoption('--slow', action='store_true', help='also run tests marked slow, and the slow cells of notebooks')
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'slow: takes more than a few seconds; run with --slow')
+    config.addinivalue_line('markers', 'gpu: needs a CUDA device')
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if 'slow' in item.keywords and not config.getoption('--slow'): item.add_marker(pytest.mark.skip(reason='slow: run with --slow'))
+        if 'gpu' in item.keywords and not has_gpu(): item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+
+def has_gpu():
+    import torch
+    return torch.cuda.is_available()
+
+def data_expected():
+    "Should the shared test data be complete on this machine?"
+    return bool(os.environ.get('CI')) and ('VIDNB_SHARED' in os.environ or shared_root().is_dir())
+
+def skip_missing(step):
+    try: return (yield)
+    except MissingData as e:
+        if data_expected(): raise
+        pytest.skip(str(e))
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item): return (yield from skip_missing(item))
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item): return (yield from skip_missing(item))
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    rep = yield
+    info = getattr(getattr(rep, 'call', None), 'excinfo', None)
+    if info is not None and isinstance(info.value, MissingData) and not data_expected():
+        rep.outcome, rep.longrepr = 'skipped', (str(collector.path), 0, f'Skipped: {info.value}')
+    return rep
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    "Close the figures that a test drew"
+    yield
+    import sys
+    if 'matplotlib.pyplot' in sys.modules: sys.modules['matplotlib.pyplot'].close('all')
