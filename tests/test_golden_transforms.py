@@ -1,0 +1,77 @@
+"Every golden case of frame sampling and of the transforms that exist, by name, through the steps themselves"
+import numpy as np
+import pytest
+from vidnb.core.testing import MissingData, golden, test_same as same
+from vidnb.transforms.compose import lookup
+from vidnb.transforms.geometry import Fuse, RandomResizedCrop
+from vidnb.transforms.sampling import SampleFrames
+
+GROUPS = dict(C_samplers={'SampleFrames': 300}, D_transforms={
+    'Resize': 30, 'Flip': 10, 'CenterCrop': 8, 'RandomResizedCrop.get_crop_bbox': 4, 'chain': 16, 'Normalize': 12, 'FormatShape': 12})
+#: golden groups whose transforms are not built yet; a group that is in neither list fails `test_no_group_is_forgotten`
+NOT_BUILT = dict(C_samplers={'DenseSampleFrames', 'UntrimmedSampleFrames', 'SampleProposalFrames'}, D_transforms={
+    'MultiScaleCrop', 'TenCrop', 'ThreeCrop', 'Transpose', 'GenerateLocalizationLabels', 'LoadProposals', 'LoadLocalizationFeature'})
+
+def load(group):
+    try: return golden(group)
+    except MissingData: return {}
+
+CASES = {g: load(g) for g in GROUPS}
+def names(group, *kinds): return [n for n in CASES[group] if n.split('/')[0] in kinds] or ['missing']
+def case(group, name): return CASES[group][name] if name != 'missing' else golden(group)
+
+def close(got, want, c):
+    "Equal, or as near as the case `c` allows"
+    want = np.asarray(want)
+    eps = c.get('atol', 1e-5 if want.dtype == np.float32 else 1e-8 if want.dtype.kind == 'f' else 0)
+    rtol = c.get('rtol', 1e-5 if want.dtype == np.float32 else 1e-6) if want.dtype.kind == 'f' else 0
+    same(np.asarray(got), want, eps + rtol*float(np.abs(want).max()))
+
+@pytest.mark.parametrize('group', GROUPS)
+def test_no_group_is_forgotten(group):
+    if not CASES[group]: golden(group)
+    count = {}
+    for n in CASES[group]: count[n.split('/')[0]] = count.get(n.split('/')[0], 0) + 1
+    assert {k: n for k,n in count.items() if k not in NOT_BUILT[group]} == GROUPS[group]
+    assert NOT_BUILT[group] <= count.keys()
+
+@pytest.mark.parametrize('name', names('C_samplers', 'SampleFrames'))
+def test_sample_frames(name):
+    c = case('C_samplers', name)
+    got = SampleFrames(**c['params'])(dict(c['inputs'], filename='a.mp4'))
+    same(got['frame_inds'], np.array(c['expected']['frame_inds']))
+    for k in ('clip_len', 'frame_interval', 'num_clips'): same(got[k], c['expected'][k])
+
+def sample_of(inputs):
+    s = dict(inputs)
+    if 'clip_len' not in s: s.update(imgs=list(s['imgs']), num_clips=1, clip_len=len(s['imgs']), img_shape=s['imgs'].shape[1:3])
+    return s
+
+@pytest.mark.parametrize('name', names('D_transforms', 'Resize', 'Flip', 'CenterCrop', 'Normalize', 'FormatShape'))
+def test_transform(name):
+    c = case('D_transforms', name)
+    before = c['inputs']['imgs'].copy()
+    got = lookup(name.split('/')[0])(**c['params'])(sample_of(c['inputs']))
+    for k,v in c['expected'].items():
+        if isinstance(v, np.ndarray): assert np.asarray(got[k]).dtype == v.dtype, (k, got[k].dtype, v.dtype)
+        if isinstance(v, np.ndarray) and k in ('imgs', 'scale_factor'): close(got[k], v, c if k == 'imgs' else {})
+        else: same(got[k], v)
+    same(c['inputs']['imgs'], before)
+
+@pytest.mark.parametrize('name', names('D_transforms', 'chain'))
+def test_chain(name):
+    c = case('D_transforms', name)
+    s, lazy, want = sample_of(c['inputs']), c['params']['lazy'], c['expected']
+    for step,kw in c['params']['steps']: s = lookup(step)(**kw, lazy=lazy)(s)
+    if lazy:
+        same(s['lazy']['crop_bbox'], want['lazy_crop_bbox'], 1e-4)
+        same((s['lazy']['flip'], s['lazy']['interpolation']), (want['lazy_flip'], want['lazy_interpolation']))
+        s = Fuse()(s)
+    close(s['imgs'], want['imgs'], c)
+    same(tuple(s['img_shape']), want['img_shape'])
+    same(s['crop_bbox'], want['crop_bbox'])
+
+@pytest.mark.parametrize('name', names('D_transforms', 'RandomResizedCrop.get_crop_bbox'))
+def test_random_resized_crop_falls_back(name):
+    c = case('D_transforms', name)
+    same(RandomResizedCrop.get_crop_bbox(c['inputs']['img_shape'], **c['params']), c['expected'])
