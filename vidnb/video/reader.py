@@ -239,10 +239,10 @@ def check_indices(
     if len(bad): raise VideoError(path, f'frame {bad[0]} was asked for and there are {n}, from 0 to {n-1}')
     return a
 
-# %% ../../nbs/video/170_reader.ipynb #c8ddd4fc
+# %% ../../nbs/video/170_reader.ipynb #6c9a3531
 class VideoReader:
     "Frames of one video by number: `len(r)`, `r.fps`, `r.height`, `r.width`, `r.timestamps`, `r.duration`, `r.get_batch(indices)`"
-    backend = ''
+    backend,channels = '',3
     def __init__(self,
         path, # video file
         num_threads:int=1, # threads of the decoder
@@ -268,7 +268,7 @@ class VideoReader:
     def _read(self, want): raise NotImplementedError
     def _fail(self, reason, e=None): raise VideoError(self.path, reason) from e
 
-# %% ../../nbs/video/170_reader.ipynb #48f40dad
+# %% ../../nbs/video/170_reader.ipynb #9e718a06
 _inherited = []
 
 @patch
@@ -290,8 +290,8 @@ def get_batch(self:VideoReader,
     "The frames with these numbers, in this order; `VideoError` if one is not there or does not decode"
     a = check_indices(indices, len(self), self.path)
     want, back = np.unique(a, return_inverse=True)
-    out = self._read(want.tolist()) if len(want) else np.zeros((0, self.height, self.width, 3), np.uint8)
-    if out.shape != (len(want), self.height, self.width, 3): self._fail(f'frames are {out.shape[1:]} instead of ({self.height}, {self.width}, 3)')
+    out = self._read(want.tolist()) if len(want) else np.zeros((0, self.height, self.width, self.channels), np.uint8)
+    if out.shape != (len(want), self.height, self.width, self.channels): self._fail(f'frames come as {out.shape[1:]} instead of {(self.height, self.width, self.channels)}')
     return out if np.array_equal(want, a) else out[back.reshape(-1)]
 
 # %% ../../nbs/video/170_reader.ipynb #a7656e92
