@@ -50,6 +50,7 @@ class Page:
             try: tree = ast.parse(plain)
             except SyntaxError: continue  # the notebook's own test says so better
             tree.exported = bool(re.search(r'^#\|\s*exp(ort|orti|orts)\b', src, re.M))
+            tree.runs = not re.search(r'^#\|\s*eval\s*:\s*false', src, re.M|re.I)
             yield tree
 
 def pages(): return [Page(p) for p in sorted((root/'nbs').rglob('*.ipynb')) if not any(o[0] in '._' for o in p.relative_to(root/'nbs').parts)]

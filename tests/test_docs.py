@@ -7,8 +7,8 @@ import json, os, re, subprocess, sys
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote
 import pytest, yaml
-from checkout import copy_project, root, text_of
-from vidnb.core.doctools import readme_text, site_address
+from checkout import copy_project, pages, root, text_of
+from vidnb.core.doctools import cell_directives, readme_text, site_address
 
 prepare = '''
 from nbdev.config import get_config
@@ -85,7 +85,7 @@ def site(tmp_path_factory):
     return Site(copy)
 
 def test_pages_are_made(site):
-    want = {p.relative_to(root/'nbs').as_posix() for p in (root/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts}
+    want = {f'{p}.ipynb' for p in pages()}
     assert want and {p.name for p in site.pages} == want
 
 def test_generated_files_are_committed(site):
@@ -137,13 +137,18 @@ def test_outputs(site):
             assert 'execution' not in c.get('metadata', {}), f'{p.name}: run times in a processed cell; headings of functions will be lost'
 
 def test_outputs_are_stored():
-    "A page whose cells were never run shows no values: each page stores one output at least"
+    "A page whose cells were never run shows no values: a page with visible code that runs stores one output at least"
     bare = []
-    for f in sorted((root/'nbs').rglob('*.ipynb')):
-        if '.ipynb_checkpoints' in f.parts: continue
-        code = [c for c in json.loads(f.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code']
-        if code and not any(c['outputs'] for c in code): bare.append(f.name)
+    for p in pages():
+        cells = [c for c in p.cells if c['cell_type'] == 'code']
+        shown = [c for c in cells if not cell_directives(text_of(c['source'])).keys() & {'hide', 'export', 'exporti', 'eval', 'default_exp'}]
+        if shown and not any(c['outputs'] for c in cells): bare.append(str(p))
     assert bare == [], 'run these and store their outputs'
+
+def test_architecture_lists_every_page():
+    page = next(p for p in pages() if p.stem == 'architecture')
+    listed = {m for c in page.cells for o in c.get('outputs', []) for m in re.findall(r'\]\(\.\./([^)]+)\)', text_of(o.get('data', {}).get('text/markdown', '')))}
+    assert listed == {f'{p}.ipynb' for p in pages() if p.number is not None}, f'run nbs/{page}.ipynb again: its map of the pages is out of date'
 
 def test_links(site):
     bad = [f'{p.name}: {url} ({why})' for p in site.pages for url in p.links() if (why := site.broken(p, url))]

@@ -4,7 +4,7 @@
 - What a module imports is a requirement in settings.ini, or the import may fail without harm.
 - `import vidnb` costs nothing: no torch, no fastai, no OpenCV."""
 import ast, re, subprocess, sys, textwrap
-from collections import Counter
+from collections import Counter, defaultdict
 from importlib.metadata import packages_distributions
 import pytest
 from packaging.requirements import Requirement
@@ -61,7 +61,7 @@ def test_imports_stand_alone(page):
     "nbdev runs the cells with imports when it makes a page of the site, and what stands beside them would run too"
     for tree in page.trees():
         kinds = {type(n) for n in tree.body}
-        if 'nbdev.nbdev_export' in ast.unparse(tree) or not kinds & {ast.Import, ast.ImportFrom}: continue
+        if not tree.runs or 'nbdev.nbdev_export' in ast.unparse(tree) or not kinds & {ast.Import, ast.ImportFrom}: continue
         assert not kinds & {ast.Expr, ast.Assign}, f'{page}: imports and other code in one cell:\n{ast.unparse(tree)[:300]}'
 
 @by_page
@@ -73,6 +73,27 @@ def test_title_and_subtitle(page):
 def test_module_has_a_summary(page):
     if page.module is None: return
     assert any(re.match(r'#\|\s*export\s*\n\s*\S', s) for s in page.markdown), f'{page} has no exported summary, which becomes the docstring of {page.module}'
+
+def test_names_are_unique():
+    "A pipeline names a step by its bare name, so no two modules may export one name"
+    index = modules()['vidnb._modidx']
+    space = {}
+    exec(index.read_text(), space)
+    homes = defaultdict(list)
+    for mod,syms in space['d']['syms'].items():
+        for name in {s[len(mod)+1:] for s in syms}:
+            if '.' not in name and name[0] != '_': homes[name].append(mod)
+    bad = [f'{n}: {", ".join(ms)}' for n,ms in homes.items() if len(ms) > 1]
+    assert not bad, '\n'.join(bad)
+
+def test_all_gathers_every_module():
+    "`from vidnb.all import *` brings what every page exports, but the tools of the documentation and of the shell"
+    if 'vidnb.all' not in modules(): pytest.skip('there is no vidnb.all')
+    tree = ast.parse(modules()['vidnb.all'].read_text())
+    stars = [n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.module.startswith('vidnb.')]
+    want = number_of().keys() - {'vidnb.core.doctools', 'vidnb.cli'}
+    assert sorted(want - set(stars)) == [], 'vidnb/all.py forgets these'
+    assert sorted(set(stars) - want) == [], 'vidnb/all.py names modules that no notebook exports'
 
 def python(code, *args):
     "Run `code` in a fresh interpreter in the checkout; its last line of output"
@@ -156,7 +177,7 @@ def listed():
 def test_imports_are_requirements():
     rules = listed()
     bad = [f'{name}: {b}' for name,f in modules().items() for b in unlisted(ast.parse(f.read_text()), *rules)]
-    assert bad == []
+    assert not bad, '\n'.join(bad)
 
 def test_the_rule_sees():
     "The check above on code that breaks it, and on code that does not"
