@@ -1,0 +1,34 @@
+"""All of vidnb and of fastai's vision for a notebook: `from vidnb.all import *`
+
+Where both have a name (`Resize`, `Normalize`, `RandomResizedCrop`, `top_k_accuracy`, ...) vidnb's wins. A program should import
+from the module it needs. This file is written by hand; a test holds that no module is forgotten."""
+from fastai.vision.all import *
+
+from vidnb.core.environment import *
+from vidnb.core.plot import *
+from vidnb.core.testing import *
+from vidnb.metrics.recognition import *
+from vidnb.video.reader import *
+from vidnb.video.rawframes import *
+from vidnb.video.writer import *
+from vidnb.video.synth import *
+from vidnb.transforms.compose import *
+from vidnb.transforms.decoding import *
+from vidnb.transforms.sampling import *
+from vidnb.transforms.geometry import *
+from vidnb.transforms.colour import *
+from vidnb.transforms.formatting import *
+from vidnb.datasets.base import *
+from vidnb.datasets.recognition import *
+from vidnb.loading.dataloader import *
+from vidnb.loading.loaders import *
+from vidnb.loading.show import *
+from vidnb.models.layers import *
+from vidnb.models.backbones2d import *
+from vidnb.models.shift import *
+from vidnb.models.resnet3d import *
+from vidnb.models.heads import *
+from vidnb.models.recognizers import *
+from vidnb.view.results import *
+from vidnb.learn.learner import *
+from vidnb.bench.benchmarks import *
