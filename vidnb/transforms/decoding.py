@@ -22,11 +22,12 @@ from ..video.rawframes import read_frames
 from ..video.reader import VideoError, open_video
 from .compose import Step
 
-# %% ../../nbs/transforms/210_decoding.ipynb #52a1cc38
+# %% ../../nbs/transforms/210_decoding.ipynb #c800b855
 def check_disk(
     io_backend:str, # 'disk'
     options:dict, # what else was given for it
-): # raises for anything that is not a file on disk
+):
+    "`ValueError` for anything but files on disk"
     if io_backend != 'disk': raise ValueError(f"io_backend is {io_backend!r}; only 'disk' is supported: mount or download the files first")
     if options: raise ValueError(f"reading from disk takes no options; got {', '.join(options)}")
 

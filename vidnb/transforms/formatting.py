@@ -67,8 +67,12 @@ def to_tensor(
     if a is not x and a.dtype == np.float64: a = a.astype(np.float32)
     return torch.from_numpy(np.ascontiguousarray(a) if a.flags.writeable else a.copy())
 
-# %% ../../nbs/transforms/250_formatting.ipynb #f7fe6cf7
-def keys_of(keys): return (keys,) if isinstance(keys, str) else tuple(keys)
+# %% ../../nbs/transforms/250_formatting.ipynb #c5a7bf1f
+def keys_of(
+    keys, # one key, or several
+)->tuple: # of str
+    "Keys as a tuple"
+    return (keys,) if isinstance(keys, str) else tuple(keys)
 
 def take(
     results:dict, # a sample

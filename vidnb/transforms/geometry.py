@@ -48,10 +48,13 @@ def rescale_size(
         f = long/min(h, w) if short == -1 else min(long/max(h, w), short/min(h, w))
     return max(1, int(h*f + .5)), max(1, int(w*f + .5))
 
-# %% ../../nbs/transforms/230_geometry.ipynb #2b902ac4
+# %% ../../nbs/transforms/230_geometry.ipynb #1fadb9ae
 INTERPOLATIONS = dict(nearest=cv2.INTER_NEAREST, bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA, lanczos=cv2.INTER_LANCZOS4)
 
-def check_interpolation(name:str): # raises for a name that is none
+def check_interpolation(
+    name:str, # of `INTERPOLATIONS`
+):
+    "`ValueError` for a name that is none"
     if name not in INTERPOLATIONS: raise ValueError(f'interpolation is {name!r}; it can be one of {", ".join(INTERPOLATIONS)}')
 
 def resize_frames(
@@ -135,7 +138,7 @@ def flip_frames(
     np.subtract(255, out[::2], out=out[::2])
     return out
 
-# %% ../../nbs/transforms/230_geometry.ipynb #a9262f5d
+# %% ../../nbs/transforms/230_geometry.ipynb #ae8e1fa8
 def start_lazy(
     results:dict, # a sample
 )->dict: # the note: crop_bbox (4,) float32 in the decoded frames, flip, flip_direction, interpolation
@@ -155,7 +158,8 @@ def frame_size(
 def check_fused(
     results:dict, # a sample
     step, # the step that wants to read its pixels
-): # raises if the pixels are not final
+):
+    "`ValueError` if lazy steps before `step` have not been done"
     if 'lazy' in results: raise ValueError(f'{type(step).__name__} reads pixels, but lazy steps before it have not been done yet; put Fuse before it')
 
 # %% ../../nbs/transforms/230_geometry.ipynb #4b092ad7
