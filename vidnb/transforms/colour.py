@@ -16,7 +16,7 @@ import numpy as np
 from .compose import Step
 from .geometry import check_fused, stack_frames
 
-# %% ../../nbs/transforms/240_colour.ipynb #0c2933de
+# %% ../../nbs/transforms/240_colour.ipynb #35a5b777
 #: mean and standard deviation of ImageNet's RGB channels, in grey levels
 IMAGENET = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
@@ -40,9 +40,10 @@ def normalise(
     "`(frames - mean)/std`, channel by channel"
     frames, (mean, std) = stack_frames(frames), check_stats(mean, std, 3)
     if frames.shape[-1] != 3 or frames.ndim != 4: raise ValueError(f'frames to normalise as RGB are (t,h,w,3); got {frames.shape}')
-    out = frames[..., ::-1].astype(np.float32) if to_bgr else frames.astype(np.float32)
-    out -= mean
-    out /= std
+    out = np.array(frames[..., ::-1] if to_bgr else frames, np.float32, order='C')
+    rows = out.reshape(*out.shape[:2], -1)      # in rows of w*3 numbers numpy is several times as fast as in pixels of 3
+    rows -= np.tile(mean, frames.shape[2])
+    rows /= np.tile(std, frames.shape[2])
     return out
 
 # %% ../../nbs/transforms/240_colour.ipynb #f4366de2

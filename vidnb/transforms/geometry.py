@@ -48,7 +48,7 @@ def rescale_size(
         f = long/min(h, w) if short == -1 else min(long/max(h, w), short/min(h, w))
     return max(1, int(h*f + .5)), max(1, int(w*f + .5))
 
-# %% ../../nbs/transforms/230_geometry.ipynb #1fadb9ae
+# %% ../../nbs/transforms/230_geometry.ipynb #c6bf3a99
 INTERPOLATIONS = dict(nearest=cv2.INTER_NEAREST, bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA, lanczos=cv2.INTER_LANCZOS4)
 
 def check_interpolation(
@@ -68,7 +68,9 @@ def resize_frames(
     if frames.shape[1:3] == (h, w): return frames
     if min(frames.shape[1:3]) == 0: raise ValueError(f'frames of {frames.shape[1:3]} pixels cannot be resized')
     out = np.empty((len(frames), h, w, *frames.shape[3:]), frames.dtype)
-    for src,dst in zip(frames, out): dst[:] = cv2.resize(src, (w, h), interpolation=INTERPOLATIONS[interpolation]).reshape(dst.shape)
+    for src,dst in zip(frames, out):
+        got = cv2.resize(src, (w, h), dst, interpolation=INTERPOLATIONS[interpolation])
+        if got is not dst: dst[:] = got.reshape(dst.shape)      # OpenCV drops a channel axis of 1
     return out
 
 # %% ../../nbs/transforms/230_geometry.ipynb #4cc44b30
