@@ -17,7 +17,7 @@ $(READY): pyproject.toml setup.py settings.ini
 	touch $@
 
 demo: $(READY)   ## make data, train, evaluate, classify a video: results in demo_out/
-	$(PY) -m vidnb.cli demo --out demo_out
+	$(PY) -m vidnb demo --out demo_out
 
 test: $(READY)   ## everything that must hold: notebooks, tests, site pages
 	$(PY) -m pytest -q
@@ -35,6 +35,7 @@ docs: $(READY)   ## render the site with Quarto into _docs/
 export: $(READY) ## notebooks -> modules, README; clean notebooks
 	$(VENV)/bin/nbdev-export
 	$(VENV)/bin/nbdev-clean
+	$(PY) -c "from nbdev.quarto import nbdev_sidebar, refresh_quarto_yml; refresh_quarto_yml(); nbdev_sidebar.__wrapped__()"
 	$(PY) -c "from vidnb.core.doctools import write_readme; write_readme()"
 
 clean:           ## remove what was built (not the environment)

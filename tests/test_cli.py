@@ -3,7 +3,7 @@ import json, subprocess, sys
 import pytest
 from vidnb.core.testing import shared_data, test_same
 
-def vidnb(*args, **kw): return subprocess.run([sys.executable, '-W', 'ignore', '-m', 'vidnb.cli', *map(str, args)], capture_output=True, text=True, **kw)
+def vidnb(*args, **kw): return subprocess.run([sys.executable, '-W', 'ignore', '-m', 'vidnb', *map(str, args)], capture_output=True, text=True, **kw)
 
 @pytest.fixture(scope='module')
 def learner(tmp_path_factory):
