@@ -11,7 +11,7 @@ __all__ = ['average_clip', 'BaseRecognizer', 'parse_losses', 'Recognizer2D', 'me
            'slowonly', 'i3d', 'tsn_r18', 'tsn_r50', 'tsm_r18', 'tsm_r50', 'slowonly_r18', 'slowonly_r50', 'i3d_r18',
            'i3d_r50', 'tiny3d', 'tsn_from', 'video_classifier', 'find_arch', 'early_parts', 'recognizer_split']
 
-# %% ../../nbs/models/580_recognizers.ipynb #a211f3d3
+# %% ../../nbs/models/580_recognizers.ipynb #c75ab45a
 import torch
 from functools import partial
 from fastcore.basics import patch
@@ -21,6 +21,7 @@ from .layers import *
 from .backbones2d import *
 from .shift import *
 from .resnet3d import *
+from .correlation import *
 from .heads import *
 
 # %% ../../nbs/models/580_recognizers.ipynb #4a0d705e
@@ -205,19 +206,21 @@ def i3d_r50(n_out, pretrained=False, **kw):
     kw.setdefault('inflate', ((1,1,1), (1,0,1,0), (1,0,1,0,1,0), (0,1,0)))
     return i3d(50, n_out, pretrained, **kw)
 
-# %% ../../nbs/models/580_recognizers.ipynb #a2ca0720
+# %% ../../nbs/models/580_recognizers.ipynb #bd1f9c29
 def tiny3d(
     n_out:int, # classes
     pretrained:bool=False, # there are no weights; True is an error
     base_channels:int=16, # width of the stem
     dropout:float=.2, # before the classifier, in training
+    in_channels:int=3, # channels of the clip
+    radius:int=3, # largest displacement between frames that the stem compares, in cells of 4 pixels
     **kw, # parameters of `ResNet3d`
 )->Recognizer3D: # takes clips
-    "Small 3D ResNet that trains from nothing on a CPU"
+    "Small 3D ResNet that sees motion from its first layer on and trains from nothing on a CPU"
     if pretrained: raise ValueError('tiny3d has no pretrained weights: it is small enough to train from nothing')
-    cfg = dict(depth=18, num_stages=3, stage_blocks=(1,1,1), conv1_kernel=(3,7,7), conv1_stride_t=1, pool1_stride_t=1, with_pool2=False,
-               inflate=1, temporal_strides=(1,2,2), base_channels=base_channels) | kw
-    body = ResNet3d(**cfg)
+    cfg = dict(depth=18, num_stages=3, stage_blocks=(1,1,1), with_pool1=False, with_pool2=False, inflate=1, temporal_strides=(1,2,2)) | kw
+    body = ResNet3d(base_channels=base_channels, in_channels=in_channels, **cfg)
+    body.conv1 = CorrelationStem(in_channels, base_channels, radius=radius)
     return Recognizer3D(body, I3DHead(n_out, body.feat_dim, dropout_ratio=dropout))
 
 # %% ../../nbs/models/580_recognizers.ipynb #17e1f751
