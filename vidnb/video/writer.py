@@ -9,12 +9,13 @@ Docs: https://vidnb.github.io/vidnb/video/writer.html.md"""
 # %% auto #0
 __all__ = ['frame_rate', 'halves_colour', 'pad_even', 'VideoWriter', 'write_video']
 
-# %% ../../nbs/video/180_writer.ipynb #fe874235
+# %% ../../nbs/video/180_writer.ipynb #c33886fb
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from fastcore.basics import patch
 from ..core.environment import atomic_path
 
@@ -40,7 +41,7 @@ def pad_even(
     h,w = frame.shape[:2]
     return np.pad(frame, ((0,h%2), (0,w%2), (0,0)), mode='edge') if h%2 or w%2 else frame
 
-# %% ../../nbs/video/180_writer.ipynb #4d9313dd
+# %% ../../nbs/video/180_writer.ipynb #1c18e7a4
 class VideoWriter:
     "Write a video frame by frame: a context manager with `write`; the file appears when the block ends without an error"
     def __init__(self,
@@ -60,6 +61,7 @@ class VideoWriter:
         self.options = dict(preset=preset, crf=str(crf)) if codec in ('libx264', 'libx265') else {}
         if threads: self.options['threads'] = str(threads)
         self.n, self.shape, self.todo = 0, None, ExitStack()
+        self.colours = VideoReformatter()  # kept, since to set one up costs more than to convert a small frame
 
     def write(self,
         frame:np.ndarray, # (h,w,3) uint8 RGB, all of one size
@@ -72,7 +74,7 @@ class VideoWriter:
         if frame.shape != self.shape: raise ValueError(f'frame {self.n} of {self.path} has height and width {frame.shape[:2]}, the first has {self.shape[:2]}; a video has one size')
         if self.even: frame = pad_even(frame)
         f = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format='rgb24')
-        f = f.reformat(format=self.pix_fmt, **({} if self.rgb else dict(dst_colorspace='ITU601', dst_color_range='MPEG')))
+        f = self.colours.reformat(f, format=self.pix_fmt, **({} if self.rgb else dict(dst_colorspace='ITU601', dst_color_range='MPEG')))
         f.pts, self.n = self.n, self.n+1
         self.container.mux(self.stream.encode(f))
 
