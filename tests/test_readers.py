@@ -65,6 +65,7 @@ def need(backend, usable):
 
 def asked(n):
     "Batches to read: the last first, spread out, backwards over the middle, shuffled with repeats and the first, a run"
+    if n <= 12: return [[i] for i in range(n)] + [list(range(n)), [n-1, 0, 0]]
     some = np.random.default_rng(n).integers(0, n, 6).tolist()
     return [[n-1], sorted(some[:3]), list(range(n//2, max(n//2-3, -1), -1)), [some[4], 0, some[5], 0], list(range(n//3, min(n, n//3+5)))]
 
@@ -116,6 +117,39 @@ def test_broken_files_say_why(name, backend, usable):
     if backend: need(backend, usable)
     path = shared_data(name)
     with expect_error(VideoError, f'{path}: {BROKEN[name]}'): open_video(path, backend)
+
+# files with a trap, written here: (name, codec, bits, encoder options); who refuses them and why
+TRAPS = [
+    ('open_gop.mkv',  'libx264',    {'x264-params':'open-gop=1:keyint=20:bframes=3:log=0'}, {}),
+    ('refresh.mp4',   'libx264',    {'x264-params':'intra-refresh=1:keyint=20:log=0'}, {'torchcodec':'marked as keyframes'}),
+    ('hevc.mp4',      'libx265',    {'x265-params':'keyint=20:bframes=3:log-level=none'}, {}),
+    ('hidden.webm',   'libvpx',     {'auto-alt-ref':'1', 'lag-in-frames':'16', 'g':'30', 'b':'200k'}, {}),
+    ('b_frames.avi',  'mpeg4',      {'bf':'2', 'g':'20'}, {'torchcodec':'finds frames by time stamp'}),
+    ('b_frames.mp4',  'mpeg4',      {'bf':'2', 'g':'20'}, {}),
+    ('stream.ts',     'libx264',    {'g':'20', 'x264-params':'log=0'}, {'torchcodec':'transport', 'decord':'transport stream'}),
+    ('program.mpg',   'mpeg2video', {'bf':'2', 'g':'20'}, {'torchcodec':'program stream'}),
+    ('windows.wmv',   'wmv2',       {'g':'20'}, {}),
+]
+@pytest.mark.parametrize('name, codec, options, refused', TRAPS, ids=[t[0] for t in TRAPS])
+def test_traps(name, codec, options, refused, usable, tmp_path):
+    "Every frame alone, in shuffled order, by every reader"
+    y, x = np.mgrid[:96, :128]
+    with av.open(str(tmp_path/name), 'w') as c:
+        try: s = c.add_stream(codec, rate=25, options=options)
+        except av.codec.codec.UnknownCodecError: pytest.skip(f'this PyAV cannot write {codec}')
+        s.width,s.height,s.pix_fmt = 128,96,'yuv420p'
+        for i in range(70): c.mux(s.encode(av.VideoFrame.from_ndarray(np.stack([(x*3+i*5) % 256, (y*2+x+i*9) % 256, np.full_like(x, i*3)], -1).astype(np.uint8), format='rgb24')))
+        c.mux(s.encode())
+    with av.open(str(tmp_path/name)) as c: true = [f.to_ndarray(format='rgb24').astype(int) for f in c.decode(video=0)]
+    for backend in usable:
+        if backend in refused:
+            with expect_error(VideoError, refused[backend]):
+                with open_video(tmp_path/name, backend) as r: [r.get_batch([i]) for i in range(len(r))]
+            continue
+        with open_video(tmp_path/name, backend) as r:
+            same(len(r), len(true))
+            for i in np.random.default_rng(0).permutation(len(r))[:40]: assert np.abs(r.get_batch([i])[0]-true[i]).mean() <= 2, f'{backend}: frame {i}'
+            same(np.abs(r.get_batch(range(len(r)))-np.stack(true)).mean((1, 2, 3)).max() <= 2, True)
 
 @pytest.mark.parametrize('backend', list(BACKENDS))
 def test_damage_inside(backend, usable):

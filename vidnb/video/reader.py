@@ -33,7 +33,7 @@ class VideoError(Exception):
         self.path,self.reason = str(path),reason
     def __str__(self): return f'{self.path}: {self.reason}'
 
-# %% ../../nbs/video/170_reader.ipynb #60c96e60
+# %% ../../nbs/video/170_reader.ipynb #4fa7afee
 @dataclass(frozen=True, eq=False)
 class VideoIndex:
     "What the frames of a video are, before any is decoded"
@@ -53,6 +53,7 @@ class VideoIndex:
     keys:tuple = ()     # keyframes: (pts, dts) in ticks
     start:float = 0.    # the stream's own zero, seconds
     clean:bool = True   # can decoding begin at each packet marked as a keyframe, nothing being lost?
+    refresh:bool = False # are packets marked as keyframes that are none?
     interlaced:bool = False # are pictures made of two fields?
     container:str = ''  # FFmpeg's name of it
     note:str = ''       # why frames had to be counted by decoding; '' if they did not
@@ -203,7 +204,7 @@ def _read_packets(c, s):
             except av.FFmpegError: pass
     return packets, first, false_key
 
-# %% ../../nbs/video/170_reader.ipynb #7fa94533
+# %% ../../nbs/video/170_reader.ipynb #015e392b
 def _count(path, stream, n_packets):
     "Time stamps of the frames that decode; at an error as many as there are packets"
     pts, (c, s) = [], _open_stream(path, 1, stream)
@@ -242,7 +243,7 @@ def _index_of(path, c, s):
     last = next((p.duration for p in shown if usable and p.pts == pts[-1] and p.duration), 0)*tick or (1/fps if fps else 0.)
     first_video = min(o.index for o in c.streams.video) == s.index
     return VideoIndex(str(path), n, h, w, fps or (n-1)/max(times[-1]-times[0], 1e-9), times, float(times[-1]-times[0]+last), s.index, first_video, ctx.name, turns,
-        np.array(pts) if usable else None, _gops(pts, keys) if usable else None, keys, float((s.start_time or 0)*tick), _closed(packets) and not false_key, first.interlaced_frame, c.format.name, note)
+        np.array(pts) if usable else None, _gops(pts, keys) if usable else None, keys, float((s.start_time or 0)*tick), _closed(packets) and not false_key, false_key, first.interlaced_frame, c.format.name, note)
 
 # %% ../../nbs/video/170_reader.ipynb #607fa2b2
 @functools.lru_cache(maxsize=1024)
@@ -434,7 +435,7 @@ def _read(self:PyAVReader, want):
         self._fail(f'frame {min(left)} of {len(self)} does not decode ({_error_text(e)})', e)
     return out
 
-# %% ../../nbs/video/170_reader.ipynb #21616f4a
+# %% ../../nbs/video/170_reader.ipynb #6c271c71
 class OpenCVReader(VideoReader):
     "Frames through OpenCV: read in order, each known by its time; jumps are checked"
     backend = 'opencv'
@@ -453,7 +454,7 @@ class OpenCVReader(VideoReader):
     def _grab(self):
         "Number of the next frame; None if there is none"
         if not self._dec.grab(): return None
-        if self.index.pts is None: return self._at+1
+        if self.index.note: return self._at+1
         t = self._dec.get(self._cv.CAP_PROP_POS_MSEC)/1000 + self.index.start
         i = int(np.abs(self.index.times-t).argmin())
         return i if abs(self.index.times[i]-t) < 1e-3 else self._fail(f'OpenCV gives a frame at {t:.3f} s, where none is shown')
@@ -463,7 +464,7 @@ class OpenCVReader(VideoReader):
         if not ok: self._fail(f'frame {self._at} does not decode with OpenCV ({self.index.codec})')
         return np.rot90(a[..., ::-1], self.index.turns)
 
-# %% ../../nbs/video/170_reader.ipynb #6f18fe3f
+# %% ../../nbs/video/170_reader.ipynb #2b3f0d1e
 @patch
 def _reopen(self:OpenCVReader): self._dec = self._open()
 
@@ -477,10 +478,9 @@ def _jump(self:OpenCVReader, i):
 
 @patch
 def _goto(self:OpenCVReader, i):
-    gop = self.index.gop
-    far = gop is not None and self.index.clean and gop[i] > gop[max(self._at, 0)] and i > self._at+8
-    back = i < self._at
-    if back and (gop is None or not self.index.clean): self._reopen(); self._at = -1
+    gop, jumps, back = self.index.gop, self.index.clean and not self.index.note, i < self._at
+    far = jumps and gop[i] > gop[max(self._at, 0)] and i > self._at+8
+    if back and not jumps: self._reopen(); self._at = -1
     elif back or far: self._at = self._jump(i)
     while self._at is not None and self._at < i:
         n = self._grab()
@@ -532,12 +532,13 @@ class DecordReader(VideoReader):
         vr.seek(0)
         return np.stack([a for i,a in ((i, _array(vr.next())) for i in range(want[-1]+1)) if i in set(want)])
 
-# %% ../../nbs/video/170_reader.ipynb #68a47dd9
+# %% ../../nbs/video/170_reader.ipynb #d9dd2f69
 class TorchcodecReader(VideoReader):
     "Frames through torchcodec, with the FFmpeg of the system"
     backend = 'torchcodec'
     def _check(self):
         if self.index.pts is None: self._fail(f'torchcodec finds frames by time stamp, and this file has {self.index.note or "none"}')
+        if self.index.refresh: self._fail('torchcodec would begin at packets that are marked as keyframes and are none')
         if self.index.container.startswith('mpeg'): self._fail('torchcodec cannot find frames by time in transport and program streams')
 
     def _open(self):
