@@ -194,15 +194,37 @@ def i3d(
     body = ResNet3d(depth, pretrained=_image_weights(depth, pretrained, weights), **kw)
     return Recognizer3D(body, I3DHead(n_out, body.feat_dim, dropout_ratio=dropout))
 
-# %% ../../nbs/models/580_recognizers.ipynb #57e9654c
-def tsn_r18(n_out, pretrained=False, **kw): return tsn(18, n_out, pretrained, **kw)
-def tsn_r50(n_out, pretrained=False, **kw): return tsn(50, n_out, pretrained, **kw)
-def tsm_r18(n_out, pretrained=False, **kw): return tsm(18, n_out, pretrained, **kw)
-def tsm_r50(n_out, pretrained=False, **kw): return tsm(50, n_out, pretrained, **kw)
-def slowonly_r18(n_out, pretrained=False, **kw): return slowonly(18, n_out, pretrained, **kw)
-def slowonly_r50(n_out, pretrained=False, **kw): return slowonly(50, n_out, pretrained, **kw)
-def i3d_r18(n_out, pretrained=False, **kw): return i3d(18, n_out, pretrained, **kw)
+# %% ../../nbs/models/580_recognizers.ipynb #36b9853c
+def tsn_r18(n_out, pretrained=False, **kw):
+    "TSN with ResNet-18 for `n_out` classes; `kw` as in `tsn`"
+    return tsn(18, n_out, pretrained, **kw)
+
+def tsn_r50(n_out, pretrained=False, **kw):
+    "TSN with ResNet-50 for `n_out` classes; `kw` as in `tsn`"
+    return tsn(50, n_out, pretrained, **kw)
+
+def tsm_r18(n_out, pretrained=False, **kw):
+    "TSM with ResNet-18 for `n_out` classes; `kw` as in `tsm`"
+    return tsm(18, n_out, pretrained, **kw)
+
+def tsm_r50(n_out, pretrained=False, **kw):
+    "TSM with ResNet-50 for `n_out` classes; `kw` as in `tsm`"
+    return tsm(50, n_out, pretrained, **kw)
+
+def slowonly_r18(n_out, pretrained=False, **kw):
+    "SlowOnly with ResNet-18 for `n_out` classes; `kw` as in `slowonly`"
+    return slowonly(18, n_out, pretrained, **kw)
+
+def slowonly_r50(n_out, pretrained=False, **kw):
+    "SlowOnly with ResNet-50 for `n_out` classes; `kw` as in `slowonly`"
+    return slowonly(50, n_out, pretrained, **kw)
+
+def i3d_r18(n_out, pretrained=False, **kw):
+    "I3D with ResNet-18 for `n_out` classes; `kw` as in `i3d`"
+    return i3d(18, n_out, pretrained, **kw)
+
 def i3d_r50(n_out, pretrained=False, **kw):
+    "I3D with ResNet-50 for `n_out` classes, every second block inflated from `layer2` on; `kw` as in `i3d`"
     kw.setdefault('inflate', ((1,1,1), (1,0,1,0), (1,0,1,0,1,0), (0,1,0)))
     return i3d(50, n_out, pretrained, **kw)
 
