@@ -28,10 +28,13 @@ from fastcore.basics import patch
 # %% ../../nbs/video/170_reader.ipynb #22c4ec7a
 class VideoError(Exception):
     "A video that cannot be read as asked: `path` names it, `reason` says why"
-    def __init__(self, path, reason:str):
-        super().__init__(str(path), reason)
-        self.path,self.reason = str(path),reason
-    def __str__(self): return f'{self.path}: {self.reason}'
+    def __init__(self,
+        path, # the file; or the whole text alone, which is how PyTorch raises a worker's error again
+        reason:str=None, # what is wrong with it
+    ):
+        super().__init__(*(str(path), reason)[:1 if reason is None else 2])
+        self.path,self.reason = ('', str(path)) if reason is None else (str(path), reason)
+    def __str__(self): return f'{self.path}: {self.reason}' if self.path else self.reason
 
 # %% ../../nbs/video/170_reader.ipynb #4fa7afee
 @dataclass(frozen=True, eq=False)
