@@ -21,7 +21,6 @@ from .layers import *
 from .backbones2d import *
 from .shift import *
 from .resnet3d import *
-from .correlation import *
 from .heads import *
 
 # %% ../../nbs/models/580_recognizers.ipynb #4a0d705e
@@ -234,15 +233,13 @@ def tiny3d(
     pretrained:bool=False, # there are no weights; True is an error
     base_channels:int=16, # width of the stem
     dropout:float=.2, # before the classifier, in training
-    in_channels:int=3, # channels of the clip
-    radius:int=3, # largest displacement between frames that the stem compares, in cells of 4 pixels
     **kw, # parameters of `ResNet3d`
 )->Recognizer3D: # takes clips
-    "Small 3D ResNet that sees motion from its first layer on and trains from nothing on a CPU"
+    "Small 3D ResNet that trains from nothing on a CPU"
     if pretrained: raise ValueError('tiny3d has no pretrained weights: it is small enough to train from nothing')
-    cfg = dict(depth=18, num_stages=3, stage_blocks=(1,1,1), with_pool1=False, with_pool2=False, inflate=1, temporal_strides=(1,2,2)) | kw
-    body = ResNet3d(base_channels=base_channels, in_channels=in_channels, **cfg)
-    body.conv1 = CorrelationStem(in_channels, base_channels, radius=radius)
+    cfg = dict(depth=18, num_stages=3, stage_blocks=(1,1,1), conv1_kernel=(3,7,7), conv1_stride_t=1, pool1_stride_t=1, with_pool2=False,
+               inflate=1, temporal_strides=(1,2,2), base_channels=base_channels) | kw
+    body = ResNet3d(**cfg)
     return Recognizer3D(body, I3DHead(n_out, body.feat_dim, dropout_ratio=dropout))
 
 # %% ../../nbs/models/580_recognizers.ipynb #17e1f751
