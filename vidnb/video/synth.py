@@ -15,9 +15,7 @@ __all__ = ['MOTIONS', 'noise_tile', 'octaves', 'random_palette', 'Texture', 'dra
 # %% ../../nbs/video/185_synth.ipynb #e8bc941a
 import hashlib
 import json
-import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -320,12 +318,9 @@ def make_videos(
     recipe:dict, # parameters that decide the frames
     videos:list, # (split, class, number) of each video to make
 ):
-    "Make the `videos` that are not there yet, two or more at a time and in an order of this process's own"
-    order = [videos[i] for i in np.random.default_rng().permutation(len(videos))]
-    workers = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
-    try:
-        for _ in progress(workers.map(lambda v: make_video(root, recipe, *v), order), total=len(order), desc='making videos'): pass
-    finally: workers.shutdown(cancel_futures=True)
+    "Make the `videos` that are not there yet, in an order of this process's own"
+    order = np.random.default_rng().permutation(len(videos))
+    for i in progress(order, desc='making videos'): make_video(root, recipe, *videos[i])
 
 # %% ../../nbs/video/185_synth.ipynb #2aabfccc
 def synth_actions(
