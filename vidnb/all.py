@@ -2,6 +2,7 @@
 
 Where both have a name (`Resize`, `Normalize`, `RandomResizedCrop`, `top_k_accuracy`, ...) vidnb's wins. A program should import
 from the module it needs. This file is written by hand; a test holds that no module is forgotten."""
+import vidnb.core.environment  # before fastai: it keeps a warning of fastai's out of every notebook
 from fastai.vision.all import *
 
 from vidnb.core.environment import *

@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from pathlib import Path
 from . import __version__
 
@@ -75,9 +76,10 @@ def demo(
     print(f'\naccuracy {acc:.3f} on {len(interp.targs)} held-out videos, {time.monotonic()-start:.0f} s in all. In {out}:')
     for fn,what in dict(actions='pth: the learner', confusion_matrix='png: which movement was taken for which', results='png: the hardest clips',
                         three_moves='mp4: left, clockwise, grow, one after the other', classified='mp4: the same with its label drawn on it, and .png').items(): print(f'  {fn}.{what}')
-    vidnb = Path(sys.executable).parent/'vidnb'
-    print(f'\nNext:\n  {vidnb} predict {out/"three_moves.mp4"} --learner {out/"actions.pth"}\n  make lab        # then open tutorials/996_recognition.ipynb'
-          f'\n  python -c "from vidnb.all import *; dls = VideoDataLoaders.from_folder(\'your/videos\'); dls.show_batch()"')
+    near = lambda p: Path(p).relative_to(Path.cwd()) if Path(p).is_relative_to(Path.cwd()) else p
+    vidnb = near(Path(sys.executable).parent/'vidnb')
+    print(f'\nNext:\n  {vidnb} predict {near(out/"three_moves.mp4")} --learner {near(out/"actions.pth")} --out {near(out/"labelled")}\n  {vidnb} predict YOUR_VIDEO.mp4 --learner {near(out/"actions.pth")}'
+          '\n  make lab        # and in it tutorials/996_recognition.ipynb: the same step by step, and then on your own videos')
     return acc
 
 # %% ../nbs/990_cli.ipynb #46b941c6
@@ -152,6 +154,7 @@ def main(
 )->int: # exit status
     "The `vidnb` command"
     a = parser().parse_args(argv)
+    warnings.filterwarnings('ignore', message='`torch.jit', category=FutureWarning)  # fastai still uses what torch is about to retire
     try: return run(a)
     except KeyboardInterrupt: print(f'vidnb {a.command}: stopped', file=sys.stderr); return 130
     except Exception as e:

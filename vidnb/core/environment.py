@@ -20,12 +20,16 @@ import subprocess
 import sys
 import time
 import uuid
+import warnings
 from contextlib import contextmanager
 from importlib import metadata
 from io import StringIO
 from pathlib import Path
 import numpy as np
 from tqdm import tqdm
+
+# %% ../../nbs/core/050_environment.ipynb #99b9e5bd
+for text in (r'`torch\.jit\.script` is deprecated', 'IProgress not found'): warnings.filterwarnings('ignore', message=text)
 
 # %% ../../nbs/core/050_environment.ipynb #7d5d1505
 def as_generator(

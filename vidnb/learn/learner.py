@@ -14,6 +14,7 @@ __all__ = ['FORMAT', 'arch_name', 'make_model', 'PlainProgress', 'VideoLearner',
 import time
 from pathlib import Path
 import numpy as np
+from ..core.environment import atomic_path, progress, viewer
 import torch
 from fastai.basics import Learner
 from fastai.callback.core import Callback
@@ -23,9 +24,9 @@ from fastai.data.core import Datasets, TfmdDL
 from fastai.data.transforms import Categorize, MultiCategorize
 from fastai.losses import BCEWithLogitsLossFlat, CrossEntropyLossFlat
 from fastai.torch_core import TensorCategory, TensorMultiCategory, to_device
+from fastcore.basics import patch
 from fastcore.meta import delegates
 from .. import __version__
-from ..core.environment import atomic_path, progress, viewer
 from ..loading.loaders import LoadClip, NormalizeClip, TensorClip, VideoDataLoaders, clip_loader, fit_frames
 from ..loading.show import clip_frames
 from ..models.recognizers import find_arch, recognizer_split
@@ -67,7 +68,7 @@ class PlainProgress(Callback):
         self.last = time.monotonic()
         self.out(f'epoch {self.epoch+1}/{self.n_epoch}: batch {self.iter+1}/{self.n_iter}, loss {float(self.smooth_loss):.4f}')
     def _line(self, row):
-        if row[0] == 'epoch': return
+        if len(row) != len(self.recorder.metric_names) or row[0] == 'epoch': return   # the names, or a validation by itself
         vals = ', '.join(f'{n} {v:.4f}' if isinstance(v, float) else f'{n} {v}' for n,v in zip(self.recorder.metric_names[1:], row[1:]) if v is not None)
         self.out(f'epoch {row[0]+1}/{self.n_epoch}: {vals}')
     def after_fit(self):
@@ -154,7 +155,8 @@ def _decode_probs(self, probs):
     return (str(vocab[int(i)]) if vocab is not None else int(i)), i
 
 # %% ../../nbs/learn/900_learner.ipynb #e3f00dcb
-def _predict(self,
+@patch
+def predict(self:VideoLearner,
     item, # path of a video, or frames (t,h,w,3) uint8
     num_clips:int=None, # clips averaged; None: as many as fit into the video, ten at most
     clip:LoadClip=None, # how clips are read; None: as in `dls`
@@ -171,7 +173,6 @@ def _predict(self,
     probs = torch.cat([_probs(self, clips[i:i+8]) for i in range(0, len(clips), 8)]).mean(0)
     res = (*_decode_probs(self, probs), probs)
     return (TensorClip(clips[0]), *res) if kwargs.get('with_input') else res
-VideoLearner.predict = _predict
 
 # %% ../../nbs/learn/900_learner.ipynb #194b2d76
 def window_starts(
@@ -184,7 +185,8 @@ def window_starts(
     return np.unique(np.append(np.arange(0, last+1, stride), last))
 
 # %% ../../nbs/learn/900_learner.ipynb #96ec8eee
-def _predict_video(self,
+@patch
+def predict_video(self:VideoLearner,
     path, # a video
     stride:int=None, # frames from one window to the next; None is half a window
     bs:int=8, # windows that go through the model together
@@ -206,12 +208,12 @@ def _predict_video(self,
             thumbs.append(frames[::max(1, len(frames)//8)])
     thumbs = np.concatenate(thumbs)
     return VideoPrediction(path, list(self.dls.vocab), np.stack([times[starts], ends], 1), torch.cat(scores).numpy(), thumbs)
-VideoLearner.predict_video = _predict_video
 
 # %% ../../nbs/learn/900_learner.ipynb #a494348a
 FORMAT = 'vidnb learner 1'
 
-def _export(self,
+@patch
+def export(self:VideoLearner,
     fname='learner.pth', # relative to `self.path`; any ending will do
     clip:LoadClip=None, # how clips are read, where `dls` does not say
 )->Path: # the file written
@@ -226,7 +228,6 @@ def _export(self,
     dest.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(dest) as tmp: torch.save(doc, tmp)
     return dest
-VideoLearner.export = _export
 
 # %% ../../nbs/learn/900_learner.ipynb #0e4450b2
 def load_video_learner(
@@ -261,9 +262,9 @@ def empty_dls(doc, device='cpu'):
     return VideoDataLoaders(*(loader(dsets.subset(i)) for i in (0, 1)), device=torch.device(device))
 
 # %% ../../nbs/learn/900_learner.ipynb #08d99b6d
-def _interpret(self,
+@patch
+def interpret(self:VideoLearner,
     ds_idx:int=1, # 0 training, 1 validation
 )->VideoInterpretation:
     "Predictions on a whole set, with pictures of where they are wrong"
     return VideoInterpretation.from_learner(self, ds_idx)
-VideoLearner.interpret = _interpret

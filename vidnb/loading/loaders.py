@@ -15,18 +15,18 @@ import inspect
 from pathlib import Path
 import numpy as np
 import pandas as pd
+from ..core.environment import as_generator
 import torch
-from fastcore.basics import store_attr, basic_repr
+from fastcore.basics import basic_repr, patch, store_attr
 from fastcore.foundation import L
 from fastcore.meta import delegates
 from fastai.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, TransformBlock
-from fastai.data.core import DataLoaders, Datasets, TfmdDL
-from fastai.data.transforms import Categorize, ColReader, ColSplitter, GrandparentSplitter, IntToFloatTensor, RandomSplitter, ToTensor, parent_label
+from fastai.data.core import DataLoaders, TfmdDL
+from fastai.data.transforms import RandomSplitter
 from fastai.torch_core import TensorBase, TensorCategory, default_device
 from fasttransform import DisplayedTransform, Transform
-from ..core.environment import as_generator
 from ..core.plot import show_frames
-from ..transforms.geometry import center_box, crop, flip_frames, random_resized_box, rescale_size, resize_frames
+from ..transforms.geometry import center_box, crop, flip_frames, random_resized_box, resize_frames
 from ..transforms.sampling import sample_frames
 from ..video.reader import open_video, video_files
 
@@ -84,13 +84,15 @@ def fit_frames(
     return crop(frames, center_box(frames.shape[1:3], (size[1], size[0])))
 
 # %% ../../nbs/loading/410_loaders.ipynb #8ac3cda2
-def _augment(self, frames, rng):
+@patch
+def augment(self:LoadClip, frames, rng):
     "A random cut of `frames`, resized to `size`, mirrored with chance `flip_ratio`"
     box = random_resized_box(frames.shape[1:3], self.area_range, self.aspect_ratio_range, seed=rng)
     frames = resize_frames(crop(frames, box), self.size)
     return flip_frames(frames) if rng.random() < self.flip_ratio else frames
 
-def _read(self,
+@patch
+def read(self:LoadClip,
     fn, # path of a video
     seed=None, # of the random choices in training; None follows NumPy's global state
 )->np.ndarray: # (t,h,w,3) uint8, or (v,t,h,w,3) for several clips
@@ -101,11 +103,9 @@ def _read(self,
         idxs = sample_frames(len(r), self.clip_len, self.frame_interval, n, test_mode=not self.training, seed=rng)
         wanted,where = np.unique(idxs, return_inverse=True)
         frames = r.get_batch(wanted)
-    frames = self._augment(frames, rng) if self.training else fit_frames(frames, self.size)
+    frames = self.augment(frames, rng) if self.training else fit_frames(frames, self.size)
     clips = frames[where.reshape(idxs.shape)]
     return np.ascontiguousarray(clips[0] if n == 1 else clips)
-
-LoadClip._augment,LoadClip.read = _augment,_read
 
 # %% ../../nbs/loading/410_loaders.ipynb #a87edd90
 imagenet_stats = ((.485, .456, .406), (.229, .224, .225))
@@ -198,9 +198,9 @@ class VideoDataLoaders(DataLoaders):
         return _make(cls, fnames, labels, valid_idx, path, clip_kw, multi=multi, **kwargs)
 
 # %% ../../nbs/loading/410_loaders.ipynb #74aebd70
-@classmethod
+@patch(cls_method=True)
 @delegates(VideoDataLoaders.from_lists, keep=True)
-def _from_folder(cls,
+def from_folder(cls:VideoDataLoaders,
     path, # folder with a folder of videos for each class, or `train` and `valid` with these in them
     train='train', # name of the training folder
     valid='valid', # name of the validation folder
@@ -214,12 +214,11 @@ def _from_folder(cls,
     if not files: raise ValueError(f'no videos in {path}: it should hold a folder of videos for each class, or {train}/ and {valid}/ with such folders')
     if split: kwargs['valid_idx'] = [i for i,f in enumerate(files) if f.relative_to(path).parts[0] == valid]
     return cls.from_lists(path, files, [f.parent.name for f in files], **kwargs)
-VideoDataLoaders.from_folder = _from_folder
 
 # %% ../../nbs/loading/410_loaders.ipynb #a0d96645
-@classmethod
+@patch(cls_method=True)
 @delegates(VideoDataLoaders.from_lists, keep=True)
-def _from_df(cls,
+def from_df(cls:VideoDataLoaders,
     df, # a table with one row for each video
     path='.', # folder that the paths are relative to
     fn_col=0, # column of paths: name or position
@@ -244,11 +243,10 @@ def _from_df(cls,
         v = v.astype(bool) if v.dtype == bool or v.dtype.kind in 'iu' else v.astype(str).str.lower().isin(['valid', 'val', 'validation', 'test', 'true', '1'])
         kwargs['valid_idx'] = np.flatnonzero(v).tolist()
     return cls.from_lists(path, fnames, labels, **kwargs)
-VideoDataLoaders.from_df = _from_df
 
-@classmethod
+@patch(cls_method=True)
 @delegates(VideoDataLoaders.from_df, keep=True)
-def _from_csv(cls,
+def from_csv(cls:VideoDataLoaders,
     path, # folder of the csv file, and what its paths are relative to
     csv_fname='labels.csv', # name of the csv file in `path`
     header='infer', # row with the column names; None where there is none
@@ -258,8 +256,7 @@ def _from_csv(cls,
     "From a csv file"
     fn = Path(path)/csv_fname
     if not fn.exists(): raise ValueError(f'{fn} is not there')
-    return cls.from_df(pd.read_csv(fn, header=header, delimiter=delimiter), path=path, **kwargs)
-VideoDataLoaders.from_csv = _from_csv
+    return cls.from_df(pd.read_csv(fn, header=header, sep=delimiter or ','), path=path, **kwargs)
 
 # %% ../../nbs/loading/410_loaders.ipynb #cd3abecf
 class ClipDataset(torch.utils.data.Dataset):
@@ -282,8 +279,8 @@ def to_clip(
     return TensorClip(x.movedim(-4, -1).contiguous() if x.dtype == torch.uint8 else x)
 
 # %% ../../nbs/loading/410_loaders.ipynb #10c009fb
-@classmethod
-def _from_dset(cls,
+@patch(cls_method=True)
+def from_dset(cls:VideoDataLoaders,
     train, # dataset for training
     valid, # dataset for validation
     vocab=None, # names of the classes
@@ -303,7 +300,6 @@ def _from_dset(cls,
     dls.vocab = vocab
     dls.c = len(vocab) if vocab is not None else 1 + max(int(np.max(o['label'])) for o in train.video_infos)
     return dls
-VideoDataLoaders.from_dset = _from_dset
 
 # %% ../../nbs/loading/410_loaders.ipynb #c42c4d6f
 def clip_loader(

@@ -11,6 +11,7 @@ __all__ = ['clip_frames', 'label_word', 'show_batch', 'show_results']
 
 # %% ../../nbs/loading/420_show.ipynb #3075f1ee
 import numpy as np
+import vidnb.core.environment
 from fastai.data.core import show_batch, show_results
 from fastcore.foundation import L
 from plum import dispatch
@@ -34,10 +35,12 @@ def label_word(
 # %% ../../nbs/loading/420_show.ipynb #2b2fd172
 @dispatch
 def show_batch(x:TensorClip, y, samples, ctxs=None, max_n=6, **kwargs):
+    "At most `max_n` clips as rows with their labels; `kwargs` of `show_strips`"
     samples = samples[:max_n]
     return show_strips([clip_frames(s[0]) for s in samples], labels=[label_word(s[1]) for s in samples] if len(samples[0]) > 1 else None, **kwargs)
 
 @dispatch
 def show_results(x:TensorClip, y, samples, outs, ctxs=None, max_n=6, **kwargs):
+    "At most `max_n` clips as rows, what was said of them in green or red; `kwargs` of `show_strips`"
     n = min(max_n, len(samples))
     return show_strips([clip_frames(s[0]) for s in samples[:n]], labels=[label_word(s[1]) for s in samples[:n]], preds=[label_word(o[0]) for o in outs[:n]], **kwargs)

@@ -16,6 +16,7 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from fastcore.basics import patch
 from ..core.environment import progress
 from ..core.plot import draw_label, make_strip, show_strips
 from ..loading.show import clip_frames
@@ -44,19 +45,22 @@ class VideoPrediction:
     def __repr__(self): return f'{self.path.name}: ' + ', '.join(f'{l} {p:.2f}' for l,p in self.top(3))
 
 # %% ../../nbs/view/880_results.ipynb #bad45d58
-def _top(self,
+@patch
+def top(self:VideoPrediction,
     k:int=5, # classes wanted
 )->list: # (label, probability), best first
     "The `k` most probable classes of the whole video"
     return [(self.vocab[i], float(self.probs[i])) for i in np.argsort(-self.probs, kind='stable')[:k]]
 
-def _to_df(self)->pd.DataFrame: # columns start, end, label, then one for each class
+@patch
+def to_df(self:VideoPrediction)->pd.DataFrame: # columns start, end, label, then one for each class
     "A row for each span"
     df = pd.DataFrame(self.scores, columns=self.vocab)
     for i,(name,col) in enumerate(dict(start=self.spans[:,0], end=self.spans[:,1], label=[self.vocab[j] for j in self.scores.argmax(1)]).items()): df.insert(i, name, col)
     return df
 
-def _at(self,
+@patch
+def at(self:VideoPrediction,
     t, # (m,) seconds
 )->np.ndarray: # (m,K) probabilities
     "Probabilities at the times `t`: the mean of the spans that hold it, of the nearest span where none does"
@@ -66,8 +70,6 @@ def _at(self,
     empty = inside.sum(1) == 0
     inside[empty, nearest[empty]] = 1
     return inside @ self.scores / inside.sum(1, keepdims=True)
-
-VideoPrediction.top,VideoPrediction.to_df,VideoPrediction.at = _top,_to_df,_at
 
 # %% ../../nbs/view/880_results.ipynb #d06f612a
 def plot_scores(
@@ -89,7 +91,8 @@ def plot_scores(
     ax.spines[['top','right']].set_visible(False)
     return ax
 
-def _show(self,
+@patch
+def show(self:VideoPrediction,
     k:int=4, # classes drawn in colour
 ): # Axes of the curves
     "A strip of frames over the probabilities in time"
@@ -99,10 +102,10 @@ def _show(self,
     top.set_axis_off()
     top.set_title(repr(self), fontsize=9)
     return plot_scores(self.spans, self.scores, self.vocab, k, ax)
-VideoPrediction.show = _show
 
 # %% ../../nbs/view/880_results.ipynb #d2bea8a6
-def _write(self,
+@patch
+def write(self:VideoPrediction,
     out, # file to write, such as 'labelled.mp4'
     max_side:int=640, # larger videos are scaled down to this
     chunk:int=64, # frames decoded at a time
@@ -119,7 +122,6 @@ def _write(self,
                 k = int(scores[j].argmax())
                 w.write(draw_label(frame, f'{self.vocab[k]} {scores[j,k]:.2f}'))
     return Path(out)
-VideoPrediction.write = _write
 
 # %% ../../nbs/view/880_results.ipynb #62bac74d
 @dataclass
@@ -144,16 +146,19 @@ class VideoInterpretation:
     def decoded(self): return self.preds.argmax(1)
 
 # %% ../../nbs/view/880_results.ipynb #775ce515
-def _confusion(self)->np.ndarray: # (K,K) int64, rows true, columns predicted
+@patch
+def confusion_matrix(self:VideoInterpretation)->np.ndarray: # (K,K) int64, rows true, columns predicted
     "How often each class was taken for each"
     k = len(self.vocab)
     return np.bincount(self.targs*k + self.decoded, minlength=k*k).reshape(k, k)
 
-def _plot_cm(self, ax=None, **kwargs): # Axes
+@patch
+def plot_confusion_matrix(self:VideoInterpretation, ax=None, **kwargs): # Axes
     "The confusion matrix as a picture"
     return plot_confusion_matrix(self.confusion_matrix(), self.vocab, ax=ax, **kwargs)
 
-def _most_confused(self,
+@patch
+def most_confused(self:VideoInterpretation,
     min_val:int=1, # mistakes at least
 )->list: # (true, predicted, times), most frequent first
     "Pairs of classes by how often the first was taken for the second"
@@ -162,23 +167,27 @@ def _most_confused(self,
     order = np.argsort(-cm, axis=None, kind='stable')
     return [(self.vocab[i], self.vocab[j], int(cm[i,j])) for i,j in zip(*np.unravel_index(order, cm.shape)) if cm[i,j] >= min_val]
 
-VideoInterpretation.confusion_matrix,VideoInterpretation.plot_confusion_matrix,VideoInterpretation.most_confused = _confusion,_plot_cm,_most_confused
-
 # %% ../../nbs/view/880_results.ipynb #a02a09a2
-def _show_clips(self, idxs, **kwargs):
+@patch
+def show_clips(self:VideoInterpretation,
+    idxs, # numbers of clips
+    **kwargs, # of `show_strips`
+): # Axes
     "Clips as rows, what was said in green where it is right and in red where not"
     return show_strips([self.clip(i) for i in idxs], labels=[self.vocab[self.targs[i]] for i in idxs], preds=[self.vocab[self.decoded[i]] for i in idxs], **kwargs)
 
-def _plot_top_losses(self,
+@patch
+def plot_top_losses(self:VideoInterpretation,
     k:int=5, # clips shown
     largest:bool=True, # the hardest; False shows the easiest
     **kwargs, # of `show_strips`
 ): # Axes
     "The clips with the largest losses, each with what was said and what is true"
     order = np.argsort(-self.losses if largest else self.losses, kind='stable')[:k]
-    return _show_clips(self, order, **kwargs)
+    return self.show_clips(order, **kwargs)
 
-def _plot_most_confused(self,
+@patch
+def plot_most_confused(self:VideoInterpretation,
     k:int=4, # pairs shown
     **kwargs, # of `show_strips`
 ): # Axes
@@ -187,6 +196,4 @@ def _plot_most_confused(self,
     if not pairs: raise ValueError('nothing is confused: every prediction is right')
     idx = {v:i for i,v in enumerate(self.vocab)}
     worst = [max(np.flatnonzero((self.targs == idx[a]) & (self.decoded == idx[b])), key=lambda i: self.losses[i]) for a,b,_ in pairs]
-    return _show_clips(self, worst, **kwargs)
-
-VideoInterpretation.plot_top_losses,VideoInterpretation.plot_most_confused = _plot_top_losses,_plot_most_confused
+    return self.show_clips(worst, **kwargs)
