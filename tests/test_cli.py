@@ -22,7 +22,7 @@ def test_help_needs_no_torch():
 def test_env_names_what_matters():
     out = vidnb('env')
     test_same(out.returncode, 0)
-    for word in ('Python', 'PyTorch', 'PyAV', 'OpenCV', 'decord', 'torchcodec', 'fastai', 'vidnb'):
+    for word in ('Python', 'torch', 'PyAV', 'OpenCV', 'decord', 'torchcodec', 'fastai', 'vidnb'):
         assert any(l.lower().startswith(word.lower()) for l in out.stdout.splitlines()), f'vidnb env says nothing of {word}:\n{out.stdout}'
 
 def test_predict_on_real_videos(learner, tmp_path):

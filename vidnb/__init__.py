@@ -12,6 +12,7 @@ Modules:
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.learn.learner`: One call from data and an architecture to a fastai `Learner` that trains, predicts on files of any length, and can be sent to someone
+- `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them

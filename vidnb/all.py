@@ -32,4 +32,5 @@ from vidnb.models.heads import *
 from vidnb.models.recognizers import *
 from vidnb.view.results import *
 from vidnb.learn.learner import *
+from vidnb.learn.metrics import *
 from vidnb.bench.benchmarks import *

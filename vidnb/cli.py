@@ -49,9 +49,9 @@ def demo(
     "Train an action recogniser on videos made on the spot and leave the results in `out`"
     import matplotlib
     matplotlib.use('Agg')
-    from fastai.metrics import accuracy
-    from fastai.torch_core import set_seed
     from vidnb.learn.learner import video_learner
+    from vidnb.learn.metrics import TopKAccuracy
+    from vidnb.loading.dataloader import seed_worker
     from vidnb.loading.loaders import VideoDataLoaders
     from vidnb.models.recognizers import tiny3d
     from vidnb.video.reader import video_files
@@ -59,10 +59,10 @@ def demo(
     out,start = Path(out).resolve(),time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     path = synth_actions(seed=seed, **data)
-    set_seed(seed)
+    seed_worker(0, seed)
     dls = VideoDataLoaders.from_folder(path, clip_len=8, frame_interval=2, size=64, bs=16, area_range=(.8, 1.))
     print(f'{len(dls.train_ds)} videos to train on, {len(dls.valid_ds)} held out, {dls.c} classes: {", ".join(dls.vocab)}')
-    learn = video_learner(dls, tiny3d, metrics=accuracy, path=out)
+    learn = video_learner(dls, tiny3d, metrics=TopKAccuracy(1), path=out)
     learn.fit_one_cycle(epochs, 5e-3)
     interp = learn.interpret()
     acc = float((interp.decoded == interp.targs).mean())

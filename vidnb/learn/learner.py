@@ -101,7 +101,7 @@ def video_learner(
     n_out:int=None, # classes; None asks `dls`
     loss_func=None, # None asks `dls`; cross entropy where it does not know
     splitter=recognizer_split, # model -> groups of parameters, early layers first
-    arch_kw:dict=None, # further arguments of `arch`
+    arch_kw:dict=None, # further arguments of `arch`, such as `weights`, a file of weights in its library's format
     **kwargs,
 )->VideoLearner:
     "A learner for the videos of `dls`"
@@ -113,7 +113,8 @@ def video_learner(
     loss_func = loss_func or getattr(dls.train_ds, 'loss_func', None) or CrossEntropyLossFlat()
     learn = VideoLearner(dls, model, loss_func=loss_func, splitter=splitter, **kwargs)
     if viewer() == 'log': plain_progress(learn)
-    learn.arch,learn.arch_kw,learn.pretrained = arch,dict(arch_kw or {}),pretrained
+    learn.arch,learn.arch_kw = arch,dict(arch_kw or {})
+    learn.pretrained = pretrained or learn.arch_kw.pop('weights', None) is not None
     return learn
 
 def plain_progress(learn, **kwargs):
@@ -226,7 +227,10 @@ def export(self:VideoLearner,
     doc = dict(format=FORMAT, version=__version__, arch=arch_name(self.arch), arch_kw=self.arch_kw, vocab=[str(o) for o in self.dls.vocab], clip=plain,
                stats=[list(norm.mean), list(norm.std)], multi=isinstance(self.loss_func, BCEWithLogitsLossFlat), model=state)
     dest.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(dest) as tmp: torch.save(doc, tmp)
+    with atomic_path(dest) as tmp:
+        torch.save(doc, tmp)
+        try: torch.load(tmp, map_location='cpu', weights_only=True)
+        except Exception as e: raise ValueError(f'{dest} was not written: arch_kw or the names of the classes hold something that only pickled code could bring back ({str(e).splitlines()[0][:200]})') from e
     return dest
 
 # %% ../../nbs/learn/900_learner.ipynb #0e4450b2

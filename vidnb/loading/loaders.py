@@ -268,6 +268,9 @@ class ClipDataset(torch.utils.data.Dataset):
         for k in ('imgs', 'label'):
             if k not in s: raise ValueError(f'a sample of {type(self.ds).__name__} has no {k!r}; end its pipeline with Collect(keys=["imgs", "label"], meta_keys=[])')
         return to_clip(s['imgs']), TensorCategory(torch.as_tensor(s['label']).squeeze())
+    def decode(self, o, full=True):
+        "A sample with the name of its class, where the names are known"
+        return (o[0], self.vocab[int(o[1])], *o[2:]) if self.vocab is not None and len(o) > 1 else o
 
 def to_clip(
     imgs, # (v,c,t,h,w) or (m,c,h,w), as `FormatShape` leaves them

@@ -141,7 +141,7 @@ class VideoInterpretation:
         dl = learn.dls[ds_idx].new(shuffle=False, drop_last=False)
         preds,targs,losses = learn.get_preds(dl=dl, with_loss=True)
         def clip(i): return clip_frames(dl.after_batch.decode((dl.dataset[int(i)][0][None],))[0][0])
-        return cls(preds.numpy(), targs.numpy().astype(np.int64), losses.numpy(), list(learn.dls.vocab), clip)
+        return cls(preds.numpy(), targs.numpy().astype(np.int64), losses.numpy(), list(learn.dls.vocab if learn.dls.vocab is not None else range(preds.shape[1])), clip)
     @property
     def decoded(self): return self.preds.argmax(1)
 
