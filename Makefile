@@ -2,7 +2,8 @@
 VENV   ?= .venv
 PYTHON ?= python3
 PY     := $(VENV)/bin/python
-READY  := $(VENV)/.ready
+# made anew only when what is to be installed has changed
+READY  := $(VENV)/.ready-$(shell cat pyproject.toml setup.py settings.ini | cksum | cut -d' ' -f1)
 BAR    := $(if $(CI),--progress-bar off,)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
@@ -11,10 +12,10 @@ help:            ## what can be made
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 env: $(READY)    ## the virtual environment (about 6 GB: PyTorch comes with its CUDA libraries)
-$(READY): pyproject.toml setup.py settings.ini
+$(READY):
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --disable-pip-version-check $(BAR) -e '.[dev]'
-	touch $@
+	rm -f $(VENV)/.ready-* && touch $@
 
 demo: $(READY)   ## make data, train, evaluate, classify a video: results in demo_out/
 	$(PY) -m vidnb demo --out demo_out

@@ -127,7 +127,7 @@ def test_the_seeds_pipeline_trains_in_the_same_loop(dls, tmp_path):
     vocab = list(dls.vocab)
     sets = []
     for name,items in (('train', dls.train.items), ('valid', dls.valid.items)):
-        (tmp_path/f'{name}.csv').write_text('path,label\n' + ''.join(f'{f},{vocab.index(l)}\n' for f,l in items))
+        (tmp_path/f'{name}.csv').write_text(''.join(f'{f},{vocab.index(l)}\n' for f,l in items))
         pipeline = [dict(type='OpenCVInit'), dict(type='SampleFrames', clip_len=8, frame_interval=2, test_mode=name == 'valid'), dict(type='OpenCVDecode'),
                     dict(type='Resize', scale=(-1, 32)), dict(type='CenterCrop', crop_size=32), dict(type='FormatShape', input_format='NCTHW'),
                     dict(type='Collect', keys=['imgs', 'label'], meta_keys=[]), dict(type='ToTensor', keys=['imgs', 'label'])]
