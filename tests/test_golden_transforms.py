@@ -1,15 +1,15 @@
 "Every golden case of frame sampling and of the transforms that exist, by name, through the steps themselves"
+from types import SimpleNamespace
 import numpy as np
 import pytest
 from vidnb.core.testing import MissingData, golden, test_same as same
 from vidnb.transforms.compose import lookup
 from vidnb.transforms.geometry import Fuse, RandomResizedCrop
-from vidnb.transforms.sampling import SampleFrames
 
-GROUPS = dict(C_samplers={'SampleFrames': 300}, D_transforms={
+GROUPS = dict(C_samplers={'SampleFrames': 300, 'DenseSampleFrames': 42, 'UntrimmedSampleFrames': 30, 'SampleProposalFrames': 8}, D_transforms={
     'Resize': 30, 'Flip': 10, 'CenterCrop': 8, 'RandomResizedCrop.get_crop_bbox': 4, 'chain': 16, 'Normalize': 12, 'FormatShape': 12})
 #: golden groups whose transforms are not built yet; a group that is in neither list fails `test_no_group_is_forgotten`
-NOT_BUILT = dict(C_samplers={'DenseSampleFrames', 'UntrimmedSampleFrames', 'SampleProposalFrames'}, D_transforms={
+NOT_BUILT = dict(C_samplers=set(), D_transforms={
     'MultiScaleCrop', 'TenCrop', 'ThreeCrop', 'Transpose', 'GenerateLocalizationLabels', 'LoadProposals', 'LoadLocalizationFeature'})
 
 def load(group):
@@ -35,12 +35,18 @@ def test_no_group_is_forgotten(group):
     assert {k: n for k,n in count.items() if k not in NOT_BUILT[group]} == GROUPS[group]
     assert NOT_BUILT[group] <= count.keys()
 
-@pytest.mark.parametrize('name', names('C_samplers', 'SampleFrames'))
-def test_sample_frames(name):
+def proposals_of(spans):
+    "Proposals as the dataset keeps them"
+    return [(('v', SimpleNamespace(start_frame=a, end_frame=b)), 0) for a,b in spans]
+
+@pytest.mark.parametrize('name', names('C_samplers', *GROUPS['C_samplers']))
+def test_sampler(name):
     c = case('C_samplers', name)
-    got = SampleFrames(**c['params'])(dict(c['inputs'], filename='a.mp4'))
-    same(got['frame_inds'], np.array(c['expected']['frame_inds']))
-    for k in ('clip_len', 'frame_interval', 'num_clips'): same(got[k], c['expected'][k])
+    sample = {'filename': 'a.mp4', **{k: v for k,v in c['inputs'].items() if k != 'proposals_start_end'}}
+    if 'proposals_start_end' in c['inputs']: sample['out_proposals'] = proposals_of(c['inputs']['proposals_start_end'])
+    got = lookup(name.split('/')[0])(**c['params'])(sample)
+    assert got['frame_inds'].ndim == 1 and got['frame_inds'].dtype == np.int64
+    for k,v in c['expected'].items(): same(got[k], np.array(v) if k == 'frame_inds' else v)
 
 def sample_of(inputs):
     s = dict(inputs)
