@@ -71,11 +71,13 @@ class DistributedSampler(Sampler):
         if not 0 <= self.rank < self.num_replicas: raise ValueError(f'rank is {self.rank}; {self.num_replicas} processes have ranks 0 to {self.num_replicas-1}')
         if not isinstance(seed, (int, np.integer)) or seed < 0: raise ValueError(f'seed is {seed!r}; it is a whole number, 0 or more, and the same in all processes')
         if len(dataset) == 0: raise ValueError(f'{type(dataset).__name__} has no samples to share')
-        if len(self) == 0: raise ValueError(f'{len(self.order())} samples are fewer than {self.num_replicas} processes, and drop_last leaves nothing')
+        if len(self) == 0: raise ValueError(f'{self.total} samples are fewer than {self.num_replicas} processes, and drop_last leaves nothing')
 
+    @property
+    def total(self)->int: return len(self.dataset)
     def order(self)->np.ndarray: return epoch_order(len(self.dataset), self.seed, self.epoch, self.shuffle)
     def set_epoch(self, epoch:int): self.epoch = epoch
-    def __len__(self): return len(share(self.order(), self.num_replicas, self.rank, self.block, self.drop_last))
+    def __len__(self): return len(share(range(self.total), self.num_replicas, self.rank, self.block, self.drop_last))
     def __iter__(self):
         if self.shuffle and self._passed == self.epoch: warnings.warn(f'a second pass over epoch {self.epoch} has the order of the first; call set_epoch before each epoch', stacklevel=2)
         yield from share(self.order(), self.num_replicas, self.rank, self.block, self.drop_last).tolist()
@@ -102,4 +104,6 @@ class RepeatedAugmentSampler(DistributedSampler):
         self.repeats, self.num_videos, self.block = repeats, num_videos, repeats if copies == 'batch' else 1
         super().__init__(dataset, num_replicas, rank, shuffle, seed, drop_last)
 
+    @property
+    def total(self)->int: return self.repeats*(self.num_videos or len(self.dataset))
     def order(self)->np.ndarray: return np.repeat(super().order()[:self.num_videos], self.repeats)
