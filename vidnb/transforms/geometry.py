@@ -130,14 +130,22 @@ def flip_frames(
     frames:np.ndarray, # (t,h,w,c), or flow (2t,h,w) as x,y,x,y,...
     direction:str='horizontal', # 'horizontal' (left and right change places) or 'vertical'
     modality:str='RGB', # 'RGB' or 'Flow'
-)->np.ndarray: # the same shape; a view for RGB, a new array for flow
+)->np.ndarray: # the same shape, a new array
     "Every frame mirrored"
     if direction not in DIRECTIONS: raise ValueError(f'direction is {direction!r}; it can be one of {DIRECTIONS}')
+    if modality == 'Flow' and direction == 'vertical': raise ValueError('flow cannot be flipped vertically; flip it horizontally, or flip the frames before computing flow')
     frames = stack_frames(frames)
-    if modality != 'Flow': return frames[:, :, ::-1] if direction == 'horizontal' else frames[:, ::-1]
-    if direction == 'vertical': raise ValueError('flow cannot be flipped vertically; flip it horizontally, or flip the frames before computing flow')
-    out = frames[:, :, ::-1].copy()
-    np.subtract(255, out[::2], out=out[::2])
+    if direction == 'vertical': return frames[:, ::-1].copy()
+    out = _mirrored(frames) if frames.dtype in (np.uint8, np.float32) else frames[:, :, ::-1].copy()
+    if modality == 'Flow': np.subtract(255, out[::2], out=out[::2])
+    return out
+
+def _mirrored(frames):
+    "`frames[:, :, ::-1]`, copied by OpenCV"
+    out = np.empty(frames.shape, frames.dtype)
+    for src,dst in zip(frames, out):
+        got = cv2.flip(src, 1, dst)
+        if got is not dst: dst[:] = got.reshape(dst.shape)
     return out
 
 # %% ../../nbs/transforms/230_geometry.ipynb #ae8e1fa8
