@@ -1,6 +1,6 @@
 """Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
 
-What the rest of vidnb needs from the machine around it. `as_generator` turns a seed into a random generator; `progress` shows how far a loop is, as a bar where somebody looks and as a few plain lines in a log; `cache_dir` names the folder for data that can be made again, and `atomic_path` writes a file there so that no reader ever sees half of it; `collect_env` says which versions are at work, and why a package that is installed cannot be used. Nothing heavy is imported until it is asked for.
+What the rest of vidnb needs from the machine around it. `as_generator` turns a seed into a random generator; `progress` shows how far a loop is, as a bar where somebody looks and as a few plain lines in a log; `cache_dir` names the folder for data that can be made again, and `atomic_path` writes a file there so that no reader ever sees half of it; `collect_env` says which versions are at work, and why a package that is installed cannot be used; `get_root_logger` is where a long run writes what it did. Nothing heavy is imported until it is asked for.
 
 Docs: https://vidnb.github.io/vidnb/core/environment.html.md"""
 
@@ -8,16 +8,22 @@ Docs: https://vidnb.github.io/vidnb/core/environment.html.md"""
 
 # %% auto #0
 __all__ = ['as_generator', 'viewer', 'log_lines', 'NotebookBar', 'progress', 'cache_root', 'cache_dir', 'atomic_path',
-           'package_version', 'import_problem', 'checked_version', 'ffmpeg_version', 'gpu_names', 'collect_env']
+           'package_version', 'import_problem', 'checked_version', 'ffmpeg_version', 'gpu_names', 'collect_env',
+           'process_rank', 'get_root_logger', 'get_random_string', 'get_thread_id', 'get_shm_dir']
 
 # %% ../../nbs/core/050_environment.ipynb #2f0230fd
 import importlib
+import logging
 import os
 import platform
 import re
+import secrets
 import shutil
+import string
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import uuid
 import warnings
@@ -171,3 +177,51 @@ def collect_env()->dict: # {what: version or description}, all strings
         'OpenCV': package_version('opencv-python-headless', 'opencv-python', 'opencv-contrib-python-headless', 'opencv-contrib-python'),
         'PyAV': package_version('av'), 'decord': checked_version('decord', 'decord', 'decord2'),
         'torchcodec': checked_version('torchcodec', 'torchcodec'), 'FFmpeg': ffmpeg_version()}
+
+# %% ../../nbs/core/050_environment.ipynb #f0e13240
+def process_rank()->int: # 0 where there is only one
+    "Number of this process among those that train together"
+    dist = sys.modules.get('torch.distributed')
+    if dist is not None and dist.is_available() and dist.is_initialized(): return dist.get_rank()
+    return int(os.environ.get('RANK') or 0)
+
+class _ErrorStream(logging.StreamHandler):
+    "To the error stream of the moment, which notebooks and tests exchange"
+    stream = property(lambda self: sys.stderr, lambda self, v: None)
+    def emit(self, record):
+        if sys.stderr is not None: super().emit(record)
+
+# %% ../../nbs/core/050_environment.ipynb #a4fd353c
+def get_root_logger(
+    log_file=None, # also write to this file, whose folder is made if it is absent
+    log_level:int=logging.INFO, # least level that is written
+)->logging.Logger: # the one called 'vidnb'
+    "vidnb's logger; processes but the first write errors only"
+    log, first = logging.getLogger('vidnb'), process_rank() == 0
+    log.propagate = False  # the root logger's handlers would say it all again
+    form = logging.Formatter('%(asctime)s %(name)s %(levelname)s %(message)s')
+    new = [] if any(isinstance(h, _ErrorStream) for h in log.handlers) else [_ErrorStream()]
+    path = os.path.abspath(log_file) if log_file and first else None
+    if path and not any(getattr(h, 'baseFilename', None) == path for h in log.handlers):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        new.append(logging.FileHandler(path, encoding='utf-8'))
+    for h in new:
+        h.setFormatter(form)
+        log.addHandler(h)
+    log.setLevel(log_level if first else logging.ERROR)
+    return log
+
+# %% ../../nbs/core/050_environment.ipynb #054bb8fa
+def get_random_string(
+    length:int=15, # characters
+)->str: # letters and digits
+    "A name that nobody else has, whatever the seeds are"
+    return ''.join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))
+
+def get_thread_id()->int: # as `top` and `ps` show it
+    "The operating system's number of this thread"
+    return threading.get_native_id()
+
+def get_shm_dir()->str: # '/dev/shm' on Linux
+    "A folder in memory where there is one that can be written to, else the one for temporary files"
+    return '/dev/shm' if os.path.isdir('/dev/shm') and os.access('/dev/shm', os.W_OK) else tempfile.gettempdir()
