@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pytest
 from vidnb.core.testing import expect_error, shared_data, test_same as same
-from vidnb.video.reader import (BACKENDS, VideoError, available_backends, open_video, scan_video, video_files)
+from vidnb.video.index import VideoError, scan_video
+from vidnb.video.reader import BACKENDS, available_backends, open_video, video_files
 from vidnb.video.rawframes import FramesReader
 
 # file: frames, height, width, frames per second
@@ -244,6 +245,7 @@ def test_default_works_with_pyav_alone():
     code = f'''
 import sys
 for m in ("decord", "torchcodec", "cv2"): sys.modules[m] = None
+from vidnb.video.index import *
 from vidnb.video.reader import *
 assert "torch" not in sys.modules
 why = available_backends()

@@ -8,7 +8,7 @@ Docs: https://vidnb.github.io/vidnb/core/testing.html.md"""
 
 # %% auto #0
 __all__ = ['kind_of', 'as_array', 'test_same', 'expect_error', 'MissingData', 'shared_root', 'shared_data', 'golden',
-           'fill_array', 'dead_parameters', 'check_model']
+           'fill_array', 'dead_parameters', 'check_model', 'number_card', 'card_number', 'write_film']
 
 # %% ../../nbs/core/000_testing.ipynb #c63f8112
 import copy
@@ -184,3 +184,49 @@ def check_model(
         torch.save(m.state_dict(), buf); buf.seek(0)
         fresh.load_state_dict(torch.load(buf, weights_only=True))
         test_same(fresh(x), out, eps, where='after a state-dict round trip')
+
+# %% ../../nbs/core/000_testing.ipynb #650e120f
+def number_card(
+    i:int, # number, below 256
+    h:int=64, # height, pixels
+    w:int=96, # width, pixels
+)->np.ndarray: # (h,w,3) uint8
+    "A picture with `i` in binary along the top, and below a bar that walks to the right"
+    a = np.full((h, w, 3), (60, 90, 120), np.uint8)
+    for b in range(8): a[4:4+w//8-2, b*w//8:(b+1)*w//8-2] = 255 if i >> (7-b) & 1 else 0
+    a[h//2:, i % w] = (255, 160, 0)
+    return a
+
+def card_number(
+    a:np.ndarray, # (h,w,3) uint8
+)->int: # 0 to 255
+    "The number that is drawn on a picture of `number_card`"
+    w = a.shape[1]
+    return sum(int(a[4+w//16, b*w//8+w//16-1].mean() > 128) << (7-b) for b in range(8))
+
+# %% ../../nbs/core/000_testing.ipynb #5036a065
+def write_film(
+    path, # file to write; its suffix says which container
+    n:int=100, # frames
+    draw=number_card, # function of number, height and width that gives a picture (h,w,3) uint8
+    size:tuple=(64, 96), # (height, width)
+    rate:int=25, # frames per second
+    codec:str='libx264', # FFmpeg's name of the encoder
+    pix_fmt:str='yuv420p', # how pixels are stored
+    pts=None, # function of the frame number that gives its time, in frames; None: one after the other
+    rotate:int=0, # turn that a player should make, degrees
+    faststart:bool=False, # the index of an mp4 in front
+    **options, # of the encoder: g (frames between keyframes), bf (B-frames in a row), crf, ...
+)->Path: # `path`
+    "Write a video of `n` drawn frames, numbered ones if nothing else is said"
+    import av
+    with av.open(str(path), 'w', options={'movflags':'faststart'} if faststart else {}) as c:
+        s = c.add_stream(codec, rate=rate, options={k:str(v) for k,v in options.items()})
+        s.height,s.width,s.pix_fmt = *size, pix_fmt
+        if rotate: s.set_display_rotation(rotate)
+        for i in range(n):
+            f = av.VideoFrame.from_ndarray(draw(i, *size), format='rgb24')
+            if pts: f.pts, f.time_base = pts(i), s.codec_context.time_base or s.time_base
+            c.mux(s.encode(f))
+        c.mux(s.encode())
+    return Path(path)

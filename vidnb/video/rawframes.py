@@ -123,7 +123,7 @@ class FramesReader(VideoReader):
         self._dec = self._pid = None
 
     def _open(self): return self.path
-    def _read(self, want): return read_frames(self.path, [i+self.start_index for i in want], self.filename_tmpl, self.modality)
+    def _read(self, want, each=None): return self._in_parts(lambda part: read_frames(self.path, [i+self.start_index for i in part], self.filename_tmpl, self.modality), want, each)
 
 def _numbers(path, tmpl, modality):
     "Numbers for which `tmpl` is a file in the folder"
