@@ -9,14 +9,14 @@ Docs: https://vidnb.github.io/vidnb/loading/guarded.html.md"""
 # %% auto #0
 __all__ = ['GuardedDL']
 
-# %% ../../nbs/loading/408_guarded.ipynb #4bfcd4a6
+# %% ../../nbs/loading/408_guarded.ipynb #67566038
 import numpy as np
+from .dataloader import named_faults, sample_name, workers_ended
 from fastcore.basics import chunked, patch
 from fastcore.meta import delegates
 from fastai.data.core import TfmdDL
 from fastai.data.load import SkipItemException, _loaders
 from fastai.torch_core import to_device
-from .dataloader import named_faults, sample_name, workers_ended
 from ..video.faults import FaultLog, fault_policy, load_guarded
 from ..video.reader import VideoError
 
