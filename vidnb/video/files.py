@@ -114,7 +114,7 @@ def file_bytes(
             _found(fs, where, url)
             return fs.cat_file(where)
 
-# %% ../../nbs/video/160_files.ipynb #c935094d
+# %% ../../nbs/video/160_files.ipynb #dc12b3c5
 _fetched = {}  # (process, folder) -> bytes since the folder was last looked at
 
 def files_limit()->int: # bytes
@@ -136,7 +136,7 @@ def trim_files(
     _fetched[key] = (since or 0) + (new or 0)
     if since is not None and new is not None and _fetched[key] < limit/50: return 0
     _fetched[key] = 0
-    found = sorted(((s.st_mtime, s.st_size, p) for p,s in _files(folder)), key=lambda o: o[:2])
+    found = sorted(((s.st_atime, s.st_size, p) for p,s in _files(folder)), key=lambda o: o[:2])
     total, gone, before = sum(o[1] for o in found), 0, time.time() - idle
     if total <= limit: return 0
     for used,size,p in found:
@@ -176,10 +176,10 @@ def local_file(
     trim_files(limit, dest.stat().st_size, keep=dest)
     return str(dest)
 
-# %% ../../nbs/video/160_files.ipynb #bb3e937e
+# %% ../../nbs/video/160_files.ipynb #0f5ebae2
 def _use(dest):
-    "Is `dest` there? Its time of change becomes now, which is when it was last used"
-    try: os.utime(dest)
+    "Is `dest` there? Then its time of access is now; that of writing stays, by which a reader knows the index it has kept"
+    try: os.utime(dest, ns=(time.time_ns(), os.stat(dest).st_mtime_ns))
     except FileNotFoundError: return False
     return True
 
