@@ -21,6 +21,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from fastcore.basics import patch
 from .index import *
+from .files import is_url, local_file
 
 # %% ../../nbs/video/170_reader.ipynb #9f70757b
 def check_indices(
@@ -400,12 +401,16 @@ def available_backends()->dict: # name -> None, or the reason why it cannot be u
     return {name: _problem(name) for name in BACKENDS}
 
 def open_video(
-    path, # video file, or a folder of frames
+    path, # video file, a folder of frames, or a URL such as zip://clip.mp4::clips.zip
     backend:str=None, # 'pyav', 'torchcodec', 'decord' or 'opencv'; None: whichever is quickest and can read the file
     num_threads:int=1, # threads of the decoder
 )->VideoReader: # the reader, to be used in a `with` or let go
     "A reader of `path`; `VideoError` if the file cannot be read, `ValueError` if the backend cannot be had"
     if backend is not None and backend not in BACKENDS: raise ValueError(f'no backend {backend!r}; there are {", ".join(BACKENDS)}')
+    if is_url(path):
+        try: return open_video(local_file(path), backend, num_threads)
+        except VideoError as e: raise VideoError(path, e.reason) from e
+        except OSError as e: raise VideoError(path, f'cannot be fetched ({error_text(e)})') from e
     if os.path.isdir(path): return importlib.import_module('vidnb.video.rawframes').FramesReader(path)
     if backend is not None:
         if _problem(backend): raise ValueError(f'backend {backend!r} cannot be used here: {_problem(backend)}')
