@@ -9,7 +9,9 @@ from vidnb.core.environment import *
 from vidnb.core.plot import *
 from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
+from vidnb.video.files import *
 from vidnb.video.index import *
+from vidnb.video.pyav import *
 from vidnb.video.reader import *
 from vidnb.video.rawframes import *
 from vidnb.video.writer import *
