@@ -20,7 +20,7 @@ from fastai.torch_core import to_device
 from ..video.faults import FaultLog, fault_policy, load_guarded
 from ..video.reader import VideoError
 
-# %% ../../nbs/loading/408_guarded.ipynb #14d68565
+# %% ../../nbs/loading/408_guarded.ipynb #f0e25a91
 class GuardedDL(TfmdDL):
     "A `TfmdDL` that reads under a policy, and keeps the plan of its batches"
     @delegates(TfmdDL.__init__)
@@ -33,21 +33,24 @@ class GuardedDL(TfmdDL):
         fault_policy(on_fault)
         self.on_fault,self.faults,self.seen = on_fault,faults or FaultLog(),np.zeros(0, np.int64)
         super().__init__(dataset, **kwargs)
-    def new(self, dataset=None, cls=None, **kwargs): return super().new(dataset, cls, **{**dict(on_fault=self.on_fault, faults=self.faults), **kwargs})
-    def create_item(self, s):
-        if s is None: return self._first_good()
-        item = load_guarded(lambda: super(GuardedDL, self).create_item(s), sample_name(self.dataset, s), self.on_fault, self.faults, index=s)
+    def new(self, dataset=None, cls=None, **kwargs):
+        if not (hasattr(self, '_n_inp') and hasattr(self, '_types')): self._one_pass()
+        return super().new(dataset, cls, **{**dict(on_fault=self.on_fault, faults=self.faults), **kwargs})
+    def _read(self, s, faults):
+        item = load_guarded(lambda: super(GuardedDL, self).create_item(s), sample_name(self.dataset, s), self.on_fault, faults, index=s)
         if item is None: raise SkipItemException
         return item
+    def create_item(self, s): return self._first_good() if s is None else self._read(s, self.faults)
     def _first_good(self):
-        "What fastai looks at to learn the types of a batch: the first item that can be read"
+        "What fastai looks at to learn the types of a batch: the first item that can be read; those before are recorded when their turn comes"
+        look = FaultLog()
         for s in range(self.n):
-            try: return self.create_item(s)
+            try: return self._read(s, look)
             except SkipItemException: pass
-        raise self._nothing()
-    def _nothing(self): return VideoError(sample_name(self.dataset, 0), f'could not be read, nor could any of the {self.n} samples; {self.faults.report(3)}')
+        raise self._nothing(look)
+    def _nothing(self, faults): return VideoError(sample_name(self.dataset, 0), f'could not be read, nor could any of the {self.n} samples; {faults.report(3)}')
 
-# %% ../../nbs/loading/408_guarded.ipynb #4f746999
+# %% ../../nbs/loading/408_guarded.ipynb #36a3920b
 @patch
 def sample(self:GuardedDL):
     "Numbers of the items that this worker loads"
@@ -72,5 +75,5 @@ def __iter__(self:GuardedDL):
             if self.pin_memory and type(b) == list: b = tuple(b) # pinning makes lists of tuples
             if self.device is not None: b = to_device(b, self.device)
             yield self.after_batch(b)
-    if len(self) and not len(self.seen): raise self._nothing()
+    if len(self) and not len(self.seen): raise self._nothing(self.faults)
     self.after_iter()

@@ -1,6 +1,6 @@
 """From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
 
-`VideoDataLoaders.from_folder`, `from_df`, `from_csv`, `from_lists` and `from_dset` make fastai `DataLoaders` from videos; `VideoBlock` does it inside a `DataBlock`. An item is a `TensorClip`, frames `(t,h,w,3)` uint8 RGB, made by `LoadClip`: open the file, choose frames, decode those, cut and resize. A batch travels as bytes; `NormalizeClip` turns it into floats `(b,c,t,h,w)` on the device. The functions that choose frames and cut them are those of `vidnb.transforms`, so both doors give the same pixels. How batches are drawn is on the next page, what learns from them in `vidnb.learn`.
+`VideoDataLoaders.from_folder`, `from_df`, `from_csv`, `from_lists` and `from_dset` make fastai `DataLoaders` from videos; `VideoBlock` does it inside a `DataBlock`. An item is a `TensorClip`, frames `(t,h,w,3)` uint8 RGB, made by `LoadClip`: open the file, choose frames, decode those, cut and resize. A batch travels as bytes; `NormalizeClip` turns it into floats `(b,c,t,h,w)` on the device. What becomes of a file that cannot be read is `on_fault`'s to say, and `dls.faults` lists such files. The functions that choose frames and cut them are those of `vidnb.transforms`, so both doors give the same pixels. How batches are drawn is on the next page, what learns from them in `vidnb.learn`.
 
 Docs: https://vidnb.github.io/vidnb/loading/loaders.html.md"""
 
@@ -21,13 +21,15 @@ from fastcore.basics import basic_repr, patch, store_attr
 from fastcore.foundation import L
 from fastcore.meta import delegates
 from fastai.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, TransformBlock
-from fastai.data.core import DataLoaders, TfmdDL
+from fastai.data.core import DataLoaders
 from fastai.data.transforms import RandomSplitter
 from fastai.torch_core import TensorBase, TensorCategory, default_device
 from fasttransform import DisplayedTransform, Transform
 from ..core.plot import show_frames
+from .guarded import GuardedDL
 from ..transforms.geometry import center_box, crop, flip_frames, random_resized_box, resize_frames
 from ..transforms.sampling import sample_frames
+from ..video.faults import fault_policy
 from ..video.reader import open_video, video_files
 
 # %% ../../nbs/loading/410_loaders.ipynb #91e9571a
@@ -61,8 +63,10 @@ class LoadClip(Transform):
         super().__init__()
         size = (size, size) if isinstance(size, int) else tuple(size)
         store_attr('clip_len,frame_interval,size,num_clips,area_range,aspect_ratio_range,flip_ratio,backend')
-        self.training = False
+        self.training,self._peek = False,False
+    def setups(self, items): self._peek = len(items) > 0
     def __call__(self, b, split_idx=None, **kwargs):
+        if self._peek and split_idx is None: self._peek = False; return TensorClip(torch.zeros(self.clip_len, *self.size, 3, dtype=torch.uint8)) # fastai asks for the type of a first clip, and the first file may be broken
         self.training = split_idx == 0
         return super().__call__(b, split_idx=split_idx, **kwargs)
     def encodes(self, fn:(str, Path)): return TensorClip(torch.from_numpy(self.read(fn)))
@@ -133,21 +137,23 @@ class NormalizeClip(DisplayedTransform):
 @delegates(LoadClip.__init__)
 def VideoBlock(
     stats=imagenet_stats, # (mean, std) of the channels
+    on_fault='raise', # what to do about a file that cannot be read: 'raise', 'skip' or 'retry n'
     **kwargs,
 )->TransformBlock:
     "A `TransformBlock` for videos: paths in, clips out"
-    return TransformBlock(type_tfms=[LoadClip(**kwargs)], batch_tfms=[NormalizeClip(*stats)])
+    return TransformBlock(type_tfms=[LoadClip(**kwargs)], batch_tfms=[NormalizeClip(*stats)], dl_type=GuardedDL, dls_kwargs=dict(on_fault=on_fault))
 
 # %% ../../nbs/loading/410_loaders.ipynb #02c58791
 def check_files(
     files, # paths of videos
     where, # what named them, for the message
+    on_fault='raise', # policy; unless it is 'raise', some may be missing
 ):
-    "Raise `ValueError` if there are no files, or some are not there"
+    "Raise `ValueError` if there are no files, or some are not there (with a policy that can do without them: if none is)"
     files = [Path(f) for f in files]
     if not files: raise ValueError(f'no videos in {where}')
     gone = [f for f in files if not f.exists()]
-    if gone: raise ValueError(f'{len(gone)} of {len(files)} videos named by {where} are not there, the first {gone[0]}')
+    if gone and (len(gone) == len(files) or not fault_policy(on_fault)[0]): raise ValueError(f'{len(gone)} of {len(files)} videos named by {where} are not there, the first {gone[0]}')
 
 def check_labels(
     train, # labels of the training set
@@ -158,16 +164,16 @@ def check_labels(
     if new: raise ValueError(f'validation has labels that training never shows: {", ".join(new[:5])}')
 
 # %% ../../nbs/loading/410_loaders.ipynb #fef1312c
-def _make(cls, files, labels, valid_idx, path, clip_kw, vocab=None, multi=False, stats=imagenet_stats, **kwargs):
+def _make(cls, files, labels, valid_idx, path, clip_kw, vocab=None, multi=False, stats=imagenet_stats, on_fault='raise', **kwargs):
     "`DataLoaders` from files, their labels, and which of them validate"
     files,labels,is_valid = list(map(str, files)),list(labels),set(valid_idx)
-    check_files(files, path)
+    check_files(files, path, on_fault)
     tr,va = ([i for i in range(len(files)) if (i in is_valid) == v] for v in (False, True))
     if not tr: raise ValueError(f'no training videos in {path}: all {len(files)} validate')
     flat = lambda idx: [o for i in idx for o in (labels[i] if multi else [labels[i]])]
     if vocab is None: check_labels(flat(tr), flat(va))
     y_block = MultiCategoryBlock(vocab=vocab) if multi else CategoryBlock(vocab=vocab)
-    block = DataBlock.from_columns(blocks=(VideoBlock(stats=stats, **clip_kw), y_block), splitter=lambda _: (tr, va))
+    block = DataBlock.from_columns(blocks=(VideoBlock(stats=stats, on_fault=on_fault, **clip_kw), y_block), splitter=lambda _: (tr, va))
     return cls.from_dblock(block, (files, labels), path=path, **kwargs)
 
 def _split_kw(kwargs):
@@ -187,6 +193,7 @@ class VideoDataLoaders(DataLoaders):
         valid_pct:float=.2, # share of the videos that validate, where `valid_idx` is not given
         valid_idx=None, # indices of the videos that validate
         seed:int=None, # of the random split
+        on_fault='raise', # what to do about a file that cannot be read: 'raise', 'skip' or 'retry n'
         **kwargs, # of `LoadClip`, `DataLoader` (`bs`, `num_workers`, `device`), and `vocab`, `stats`
     ):
         "From paths and their labels"
@@ -195,7 +202,7 @@ class VideoDataLoaders(DataLoaders):
         if valid_idx is None: valid_idx = RandomSplitter(valid_pct, seed=seed)(fnames)[1]
         clip_kw,kwargs = _split_kw(kwargs)
         multi = bool(labels) and isinstance(labels[0], (list, tuple, L))
-        return _make(cls, fnames, labels, valid_idx, path, clip_kw, multi=multi, **kwargs)
+        return _make(cls, fnames, labels, valid_idx, path, clip_kw, multi=multi, on_fault=on_fault, **kwargs)
 
 # %% ../../nbs/loading/410_loaders.ipynb #74aebd70
 @patch(cls_method=True)
@@ -292,14 +299,16 @@ def from_dset(cls:VideoDataLoaders,
     num_workers:int=None, # worker processes of each loader; None is fastai's choice
     stats=imagenet_stats, # (mean, std) where the pipeline leaves bytes
     device=None, # of the batches; None is fastai's choice
+    on_fault='raise', # what to do about a sample that cannot be read: 'raise', 'skip' or 'retry n'
     **kwargs, # of fastai's `TfmdDL`
 ):
     "From two datasets whose samples are dicts"
     for name,ds in (('training', train), ('validation', valid)):
         if len(ds) == 0: raise ValueError(f'the {name} dataset is empty')
     if num_workers is not None: kwargs['num_workers'] = num_workers
-    kw = dict(bs=bs, after_batch=[NormalizeClip(*stats)], device=device or default_device(), **kwargs)
-    dls = cls(TfmdDL(ClipDataset(train, vocab), shuffle=True, drop_last=len(train) > bs, **kw), TfmdDL(ClipDataset(valid, vocab), **kw), path=path, device=kw['device'])
+    kw = dict(bs=bs, after_batch=[NormalizeClip(*stats)], device=device or default_device(), on_fault=on_fault, **kwargs)
+    tr = GuardedDL(ClipDataset(train, vocab), shuffle=True, drop_last=len(train) > bs, **kw)
+    dls = cls(tr, GuardedDL(ClipDataset(valid, vocab), faults=tr.faults, **kw), path=path, device=kw['device'])
     dls.vocab = vocab
     dls.c = len(vocab) if vocab is not None else 1 + max(int(np.max(o['label'])) for o in train.video_infos)
     return dls
