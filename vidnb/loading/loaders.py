@@ -89,11 +89,19 @@ def fit_frames(
 
 # %% ../../nbs/loading/410_loaders.ipynb #8ac3cda2
 @patch
-def augment(self:LoadClip, frames, rng):
-    "A random cut of `frames`, resized to `size`, mirrored with chance `flip_ratio`"
-    box = random_resized_box(frames.shape[1:3], self.area_range, self.aspect_ratio_range, seed=rng)
-    frames = resize_frames(crop(frames, box), self.size)
-    return flip_frames(frames) if rng.random() < self.flip_ratio else frames
+def cutter(self:LoadClip,
+    height:int, # of the video, pixels
+    width:int, # of the video, pixels
+    rng, # Generator
+): # function of a frame (h,w,3) uint8 that gives one of `size`
+    "What is done to every frame of one sample"
+    if not self.training: return lambda a: fit_frames(a[None], self.size)[0]
+    box = random_resized_box((height, width), self.area_range, self.aspect_ratio_range, seed=rng)
+    mirror = rng.random() < self.flip_ratio
+    def cut(a):
+        a = resize_frames(crop(a[None], box), self.size)
+        return (flip_frames(a) if mirror else a)[0]
+    return cut
 
 @patch
 def read(self:LoadClip,
@@ -105,11 +113,8 @@ def read(self:LoadClip,
     n = 1 if self.training else self.num_clips
     with open_video(fn, backend=self.backend) as r:
         idxs = sample_frames(len(r), self.clip_len, self.frame_interval, n, test_mode=not self.training, seed=rng)
-        wanted,where = np.unique(idxs, return_inverse=True)
-        frames = r.get_batch(wanted)
-    frames = self.augment(frames, rng) if self.training else fit_frames(frames, self.size)
-    clips = frames[where.reshape(idxs.shape)]
-    return np.ascontiguousarray(clips[0] if n == 1 else clips)
+        clips = r.get_batch(idxs, each=self.cutter(r.height, r.width, rng)).reshape(*idxs.shape, *self.size, 3)
+    return clips[0] if n == 1 else clips
 
 # %% ../../nbs/loading/410_loaders.ipynb #a87edd90
 imagenet_stats = ((.485, .456, .406), (.229, .224, .225))
