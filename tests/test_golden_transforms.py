@@ -2,15 +2,15 @@
 from types import SimpleNamespace
 import numpy as np
 import pytest
-from vidnb.core.testing import MissingData, golden, test_same as same
+from vidnb.core.testing import MissingData, golden, shared_root, test_same as same
 from vidnb.transforms.compose import lookup
 from vidnb.transforms.geometry import Fuse, RandomResizedCrop
 
 GROUPS = dict(C_samplers={'SampleFrames': 300, 'DenseSampleFrames': 42, 'UntrimmedSampleFrames': 30, 'SampleProposalFrames': 8}, D_transforms={
-    'Resize': 30, 'Flip': 10, 'CenterCrop': 8, 'RandomResizedCrop.get_crop_bbox': 4, 'chain': 16, 'Normalize': 12, 'FormatShape': 12})
+    'Resize': 30, 'Flip': 10, 'CenterCrop': 8, 'RandomResizedCrop.get_crop_bbox': 4, 'chain': 16, 'Normalize': 12, 'FormatShape': 12,
+    'MultiScaleCrop': 12, 'ThreeCrop': 8, 'TenCrop': 8, 'Transpose': 4, 'GenerateLocalizationLabels': 2, 'LoadProposals': 2, 'LoadLocalizationFeature': 1})
 #: golden groups whose transforms are not built yet; a group that is in neither list fails `test_no_group_is_forgotten`
-NOT_BUILT = dict(C_samplers=set(), D_transforms={
-    'MultiScaleCrop', 'TenCrop', 'ThreeCrop', 'Transpose', 'GenerateLocalizationLabels', 'LoadProposals', 'LoadLocalizationFeature'})
+NOT_BUILT = dict(C_samplers=set(), D_transforms=set())
 
 def load(group):
     try: return golden(group)
@@ -53,7 +53,7 @@ def sample_of(inputs):
     if 'clip_len' not in s: s.update(imgs=list(s['imgs']), num_clips=1, clip_len=len(s['imgs']), img_shape=s['imgs'].shape[1:3])
     return s
 
-@pytest.mark.parametrize('name', names('D_transforms', 'Resize', 'Flip', 'CenterCrop', 'Normalize', 'FormatShape'))
+@pytest.mark.parametrize('name', names('D_transforms', 'Resize', 'Flip', 'CenterCrop', 'Normalize', 'FormatShape', 'ThreeCrop', 'TenCrop'))
 def test_transform(name):
     c = case('D_transforms', name)
     before = c['inputs']['imgs'].copy()
@@ -81,3 +81,29 @@ def test_chain(name):
 def test_random_resized_crop_falls_back(name):
     c = case('D_transforms', name)
     same(RandomResizedCrop.get_crop_bbox(c['inputs']['img_shape'], **c['params']), c['expected'])
+
+@pytest.mark.parametrize('name', names('D_transforms', 'MultiScaleCrop'))
+def test_multi_scale_crop(name):
+    "A random step, so the reference says what it can draw: every box, or every size, and nothing else"
+    c = case('D_transforms', name)
+    step, sample, want = lookup('MultiScaleCrop')(**c['params'], seed=0), sample_of(c['inputs']), c['expected']
+    drawn = [step(sample) for _ in range(600)]
+    for r in drawn[:20]:
+        x1, y1, x2, y2 = r['crop_bbox']
+        same(r['imgs'], c['inputs']['imgs'][:, y1:y2, x1:x2])
+        same((tuple(r['img_shape']), r['scales']), ((int(y2 - y1), int(x2 - x1)), tuple(c['params']['scales'])))
+    if 'possible_crop_bboxes' in want: same(sorted({tuple(r['crop_bbox'].tolist()) for r in drawn}), sorted(map(tuple, want['possible_crop_bboxes'])))
+    if 'img_shape' in want: same({tuple(r['img_shape']) for r in drawn} == {tuple(want['img_shape'])}, True)
+    if 'possible_img_shapes' in want: same(sorted({tuple(r['img_shape']) for r in drawn}), sorted(map(tuple, want['possible_img_shapes'])))
+
+def in_golden(kw):
+    "Paths of a case are relative to the folder of the golden files"
+    return {k: str(shared_root()/'golden'/v) if isinstance(v, str) and v.split('/')[0] == 'files' else v for k,v in kw.items()}
+
+@pytest.mark.parametrize('name', names('D_transforms', 'Transpose', 'GenerateLocalizationLabels', 'LoadProposals', 'LoadLocalizationFeature'))
+def test_arrays_and_files(name):
+    c = case('D_transforms', name)
+    got = lookup(name.split('/')[0])(**in_golden(c['params']))(in_golden(c['inputs']))
+    for k,v in c['expected'].items():
+        close(got[k], v, c)
+        assert got[k].dtype == v.dtype, (k, got[k].dtype, v.dtype)

@@ -68,7 +68,7 @@ def multi_scale_sizes(
     pairs = [(near(a, wh[0], w), near(b, wh[1], h)) for i,b in enumerate(lengths) for j,a in enumerate(lengths) if abs(i - j) <= max_wh_scale_gap]
     return list(dict.fromkeys(pairs))
 
-# %% ../../nbs/transforms/232_crops.ipynb #9c873c04
+# %% ../../nbs/transforms/232_crops.ipynb #24058c85
 #: places on a grid of 0 to 4 in x and y: four corners and the middle; with these the middles of the edges and of the quarters
 FIXED_PLACES = {5: ((0, 0), (4, 0), (0, 4), (4, 4), (2, 2))}
 FIXED_PLACES[13] = FIXED_PLACES[5] + ((0, 2), (4, 2), (2, 0), (2, 4), (1, 1), (3, 1), (1, 3), (3, 3))
@@ -76,12 +76,13 @@ FIXED_PLACES[13] = FIXED_PLACES[5] + ((0, 2), (4, 2), (2, 0), (2, 4), (1, 1), (3
 def grid_boxes(
     hw:tuple, # (h, w) of the frames
     size, # int, or (w, h) of the boxes
-    places, # (x, y) in quarters of the free room
+    places, # (x, y) in parts of the free room
+    parts:int=4, # how many parts the room has
 )->np.ndarray: # (len(places),4) int64
-    "Boxes of one size on a grid of quarters"
+    "Boxes of one size on a grid"
     (h, w), (cw, ch) = hw, as_wh(size)
     check_fits(hw, (cw, ch))
-    start = np.array(places, np.int64)*[(w - cw)//4, (h - ch)//4]
+    start = np.array(places, np.int64)*[(w - cw)//parts, (h - ch)//parts]
     return np.concatenate([start, start + [cw, ch]], 1)
 
 def multi_scale_boxes(
@@ -141,15 +142,15 @@ def _several(step, results, boxes):
     imgs = crop_all(results['imgs'], boxes)
     return dict(results, imgs=imgs, img_shape=imgs.shape[1:3], crop_bbox=np.repeat(boxes, len(imgs)//len(boxes), 0))
 
-# %% ../../nbs/transforms/232_crops.ipynb #6cbecaa1
+# %% ../../nbs/transforms/232_crops.ipynb #dabb68b9
 def three_boxes(
     hw:tuple, # (h, w) of the frames
     crop_size, # int, or (w, h); as wide or as high as the frames
 )->np.ndarray: # (3,4) int64: left, right, middle, or top, bottom, middle
     "Three boxes along the long edge"
     (h, w), (cw, ch) = hw, as_wh(crop_size)
-    if ch == h: return grid_boxes(hw, (cw, ch), ((0, 0), (4, 0), (2, 0)))
-    if cw == w: return grid_boxes(hw, (cw, ch), ((0, 0), (0, 4), (0, 2)))
+    if ch == h: return grid_boxes(hw, (cw, ch), ((0, 0), (2, 0), (1, 0)), 2)
+    if cw == w: return grid_boxes(hw, (cw, ch), ((0, 0), (0, 2), (0, 1)), 2)
     raise ValueError(f'three crops of {cw} x {ch} lie along one edge, so they are as high or as wide as the frames, {w} x {h} pixels; resize the short edge to it first')
 
 class ThreeCrop(Step):
