@@ -132,6 +132,7 @@ class VideoInterpretation:
     losses: np.ndarray  # (n,)
     vocab: list         # K names
     clip: object        # function from an index to frames (t,h,w,3) uint8
+    idxs: np.ndarray = None # (n,) number in its dataset of each row; None: row i is of sample i
     @classmethod
     def from_learner(cls,
         learn, # a fastai `Learner` whose clips are `TensorClip`
@@ -139,9 +140,12 @@ class VideoInterpretation:
     ):
         "Run the model once over the data and keep what it says"
         dl = learn.dls[ds_idx].new(shuffle=False, drop_last=False)
-        preds,targs,losses = learn.get_preds(dl=dl, with_loss=True)
-        def clip(i): return clip_frames(dl.after_batch.decode((dl.dataset[int(i)][0][None],))[0][0])
-        return cls(preds.numpy(), targs.numpy().astype(np.int64), losses.numpy(), list(learn.dls.vocab if learn.dls.vocab is not None else range(preds.shape[1])), clip)
+        preds,targs,losses = learn.get_preds(dl=dl, with_loss=True, reorder=False)
+        idxs = np.asarray(getattr(dl, 'seen', np.arange(len(preds)))) # files that could not be read have no row
+        order = np.argsort(idxs)
+        def clip(i): return clip_frames(dl.after_batch.decode((dl.dataset[int(idxs[order[i]])][0][None],))[0][0])
+        vocab = list(learn.dls.vocab if learn.dls.vocab is not None else range(preds.shape[1]))
+        return cls(preds.numpy()[order], targs.numpy().astype(np.int64)[order], losses.numpy()[order], vocab, clip, idxs[order])
     @property
     def decoded(self): return self.preds.argmax(1)
 
