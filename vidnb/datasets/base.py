@@ -2,7 +2,7 @@
 
 A dataset reads an annotation file once, into `video_infos`, one small dict a sample; asked for a sample, it hands a copy of that dict to its pipeline. `BaseDataset` holds what all
 datasets share: where files are, how classes are numbered, training or testing, writing results. A kind of dataset says in `load_annotations` what its file looks like, and in `evaluate` what a
-good result is; page 310 has two. `read_rows` reads the lines of annotation files and remembers their numbers, so that a mistake can be named. `RepeatDataset` makes a dataset look
+good result is; page 310 has two. `read_rows` and `named_rows` read the lines of annotation files and remember their numbers, so that a mistake can be named. `RepeatDataset` makes a dataset look
 longer, `build_dataset` makes one from a dict.
 
 Docs: https://vidnb.github.io/vidnb/datasets/base.html.md"""
@@ -14,6 +14,7 @@ __all__ = ['read_rows', 'named_rows', 'to_int', 'read_labels', 'multi_hot', 'Bas
            'RepeatDataset', 'build_dataset']
 
 # %% ../../nbs/datasets/300_base.ipynb #90715da9
+import copy
 import csv
 import json
 import os
@@ -112,7 +113,7 @@ class BaseDataset(torch.utils.data.Dataset):
     def evaluate(self, results, metrics, logger=None)->dict: raise TypeError(f'{type(self).__name__} does not say how to score results: define evaluate')
     def __len__(self): return len(self.video_infos)
     def __getitem__(self, idx): return (self.prepare_test_frames if self.test_mode else self.prepare_train_frames)(idx)
-    def __repr__(self): return f'{type(self).__name__}({len(self)} samples of {self.ann_file}, {"test" if self.test_mode else "train"})'
+    def __repr__(self): return f'{type(self).__name__}({len(self)} samples of {os.path.basename(self.ann_file)}, {"test" if self.test_mode else "train"})'
 
 # %% ../../nbs/datasets/300_base.ipynb #9bfaf308
 @patch
@@ -120,7 +121,7 @@ def sample(self:BaseDataset,
     idx:int, # which sample
 )->dict: # what the pipeline starts from
     "A copy of a sample's info, with its label as the pipeline wants it"
-    info = dict(self.video_infos[idx], start_index=self.start_index, modality=self.modality)
+    info = dict(copy.deepcopy(self.video_infos[idx]), start_index=self.start_index, modality=self.modality)
     if self.multi_class and 'label' in info: info['label'] = multi_hot(info['label'], self.num_classes)
     return info
 

@@ -14,7 +14,7 @@ __all__ = ['METRICS', 'row_entry', 'table_entries', 'read_infos', 'VideoDataset'
 import numpy as np
 from fastcore.basics import patch
 from ..metrics import recognition as metrics_of
-from .base import BaseDataset, multi_hot, read_rows
+from .base import BaseDataset, multi_hot, named_rows, read_rows
 
 # %% ../../nbs/datasets/310_recognition.ipynb #d2db30f9
 def row_entry(
@@ -35,12 +35,7 @@ def table_entries(
     names, # columns that are needed besides `label`
 )->list: # (place, values by name); `label` is a list
     "Lines of a table with a header"
-    at, head = rows[0]
-    lost = [k for k in (*names, 'label') if k not in head]
-    if lost: raise ValueError(f"{at}: no column {' and '.join(lost)}; the header has {', '.join(head)}")
-    for at,fields in rows[1:]:
-        if len(fields) != len(head): raise ValueError(f'{at}: {len(fields)} fields under {len(head)} names')
-    return [(at, {k:v.split() if k == 'label' else v for k,v in zip(head, fields) if k in names or k == 'label'}) for at,fields in rows[1:]]
+    return [(at, {k:v.split() if k == 'label' else v for k,v in r.items() if k in names or k == 'label'}) for at,r in named_rows(rows, (*names, 'label'))]
 
 # %% ../../nbs/datasets/310_recognition.ipynb #dd415c72
 def read_infos(
@@ -102,7 +97,15 @@ def labels(self:BaseDataset)->list: # an int a sample, or a vector (num_classes,
     "True labels in the order of samples"
     return [multi_hot(o['label'], self.num_classes).numpy() if self.multi_class else o['label'] for o in self.video_infos]
 
-def _evaluate(self, results, metrics, topk, logger):
+# %% ../../nbs/datasets/310_recognition.ipynb #0df669a7
+@patch
+def evaluate(self:VideoDataset|RawframeDataset,
+    results:list, # scores (num_classes,) of each sample, in order
+    metrics='top_k_accuracy', # name, or several: see `score_metrics`
+    topk=(1, 5), # which k for top_k_accuracy, one or several
+    logger=None, # a `logging.Logger` that is told too
+)->dict: # {'top1_acc': ..., 'top5_acc': ..., 'mean_class_accuracy': ...}, in [0,1]
+    "Score `results` against the labels"
     if not isinstance(results, (list, np.ndarray)) or len(results) != len(self):
         raise ValueError(f'{len(self)} samples need a list of as many scores; got {type(results).__name__}' + (f' of {len(results)}' if hasattr(results, '__len__') else ''))
     out = {}
@@ -115,24 +118,3 @@ def _evaluate(self, results, metrics, topk, logger):
         else: out[m] = float(getattr(metrics_of, m)(results, self.labels()))
     for k,v in out.items() if logger else (): logger.info('%s: %.4f', k, v)
     return out
-
-# %% ../../nbs/datasets/310_recognition.ipynb #0df669a7
-@patch
-def evaluate(self:VideoDataset,
-    results:list, # scores (num_classes,) of each sample, in order
-    metrics='top_k_accuracy', # name, or several: see `score_metrics`
-    topk=(1, 5), # which k for top_k_accuracy, one or several
-    logger=None, # a `logging.Logger` that is told too
-)->dict: # {'top1_acc': ..., 'top5_acc': ..., 'mean_class_accuracy': ...}, in [0,1]
-    "Score `results` against the labels"
-    return _evaluate(self, results, metrics, topk, logger)
-
-@patch
-def evaluate(self:RawframeDataset,
-    results:list, # scores (num_classes,) of each sample, in order
-    metrics='top_k_accuracy', # name, or several: see `score_metrics`
-    topk=(1, 5), # which k for top_k_accuracy, one or several
-    logger=None, # a `logging.Logger` that is told too
-)->dict: # {'top1_acc': ..., 'top5_acc': ..., 'mean_class_accuracy': ...}, in [0,1]
-    "Score `results` against the labels"
-    return _evaluate(self, results, metrics, topk, logger)
