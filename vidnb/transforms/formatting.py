@@ -183,7 +183,7 @@ class Collect(Step):
     ):
         self.keys, self.meta_keys, self.meta_name = keys_of(keys), keys_of(meta_keys), meta_name
         self.reads = self.keys + (() if self.meta_keys == META_KEYS else self.meta_keys)
-        self.writes = self.keys + ((meta_name,) if self.meta_keys else ())
+        self.writes = self.keeps = self.keys + ((meta_name,) if self.meta_keys else ())
     def __call__(self, results:dict)->dict:
         out = take(results, self.keys, self)
         if not self.meta_keys: return out
