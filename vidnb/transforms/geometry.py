@@ -26,6 +26,7 @@ def stack_frames(
 )->np.ndarray: # (t,h,w,c) or (t,h,w); the array itself if it was one
     "Frames as one array"
     if len(imgs) == 0: raise ValueError('there are no frames; does anything before this step drop them?')
+    if hasattr(imgs, 'read'): imgs = imgs.read()    # frames that a lazy decoder has left in their file
     if not isinstance(imgs, np.ndarray):
         shapes = {np.shape(o) for o in imgs}
         if len(shapes) > 1: raise ValueError(f'frames of one clip have different shapes: {sorted(shapes)}')
@@ -163,7 +164,7 @@ def frame_size(
     "Size of the frames of a sample; of frames still to be made, if lazy steps came before"
     imgs = results['imgs']
     if 'lazy' in results: return tuple(results['img_shape'])
-    return tuple(imgs.shape[1:3] if isinstance(imgs, np.ndarray) else np.shape(imgs[0])[:2])
+    return tuple(imgs.shape[1:3] if hasattr(imgs, 'shape') else np.shape(imgs[0])[:2])
 
 def check_fused(
     results:dict, # a sample
@@ -292,7 +293,10 @@ class Fuse(Step):
     def __call__(self, results:dict)->dict:
         if 'lazy' not in results: raise ValueError('Fuse has nothing to do: no step before it was lazy; give lazy=True to Resize, the crops and Flip')
         note, rest = results['lazy'], {k:v for k,v in results.items() if k != 'lazy'}
-        box = note['crop_bbox'].round().astype(int)
-        imgs = resize_frames(crop(results['imgs'], box), frame_size(results), note['interpolation'] or 'bilinear')
-        if note['flip']: imgs = flip_frames(imgs, note['flip_direction'], results.get('modality', 'RGB'))
-        return dict(rest, imgs=imgs)
+        box, size = note['crop_bbox'].round().astype(int), frame_size(results)
+        def do(imgs):
+            imgs = resize_frames(crop(imgs, box), size, note['interpolation'] or 'bilinear')
+            return flip_frames(imgs, note['flip_direction'], results.get('modality', 'RGB')) if note['flip'] else imgs
+        imgs = results['imgs']
+        if hasattr(imgs, 'read'): return dict(rest, imgs=imgs.read(each=lambda a: do(a[None])[0]))  # not decoded yet: one at a time, as they come
+        return dict(rest, imgs=do(imgs))
