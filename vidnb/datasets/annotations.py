@@ -78,10 +78,10 @@ def read_classes(
         if n in names[:i-1]: raise ValueError(f'{fn}:{i}: {n!r} is the name of line {names.index(n)+1} too')
     return names
 
-# %% ../../nbs/datasets/305_annotations.ipynb #f19a6133
+# %% ../../nbs/datasets/305_annotations.ipynb #f836784d
 def _name_of(text, classes, at):
     "The class that a label means: its name, or its number"
-    if text in classes or not text.isdigit(): return known_class(text, classes, at)
+    if text in classes or not text.isdecimal(): return known_class(text, classes, at)
     return classes[read_labels([text], at, len(classes))[0]]
 
 def list_entries(
@@ -98,7 +98,7 @@ def list_entries(
         if len(f) < 2 or (len(f) > 2 and not multi) or not all(f): raise ValueError(f"{at}: a path and {'labels are' if multi else 'one label is'} expected; got {len(f)} fields: {' | '.join(f)!r}")
     return [(at, f[0], f[1:]) for at,f in rows]
 
-# %% ../../nbs/datasets/305_annotations.ipynb #4156da49
+# %% ../../nbs/datasets/305_annotations.ipynb #4323836a
 def read_list(
     fn, # .txt, .csv or other text
     classes=None, # names of the classes; None: the labels in alphabetical order, or numbers as they are
@@ -110,7 +110,10 @@ def read_list(
     entries = list_entries(fn, delimiter, multi)
     if not entries: raise ValueError(f'{fn}: there are no samples in this file')
     texts = {t for _,_,ts in entries for t in ts}
-    if classes is None: classes = [str(i) for i in range(1 + max(map(int, texts)))] if all(t.isdigit() for t in texts) else sorted(texts)
+    if classes is None and all(t.isdecimal() for t in texts):
+        if (most := max(map(int, texts))) >= 10**6: raise ValueError(f'{next(at for at,_,ts in entries if str(most) in ts)}: label {most} would make as many classes; is it a label?')
+        classes = [str(i) for i in range(1 + most)]
+    elif classes is None: classes = sorted(texts)
     names = [[_name_of(t, classes, at) for t in ts] for at,_,ts in entries]
     table = pd.DataFrame(dict(filename=[p for _,p,_ in entries], label=names if multi else [n[0] for n in names]))
     return Annotations(table if split is None else table.assign(split=split), list(classes), {})
