@@ -35,6 +35,16 @@ def test_trace_changes_nothing(tmp_path):
     same(pipe.trace(sample).sample['imgs'], twin(dict(sample))['imgs'])
     assert list(sample) == ['filename']
 
+def test_trace_of_a_decoder_that_waits():
+    "Looking at frames that are not read yet does not use them up: the steps behind still read theirs"
+    steps = [PyAVInit(), SampleFrames(4, 4, test_mode=True), PyAVDecode(lazy=True), dict(type='CenterCrop', crop_size=96, lazy=True), dict(type='Fuse')]
+    sample = dict(filename=str(shared_data('videos', 'carphone_pristine.mp4')))
+    t = Compose(steps).trace(sample)
+    assert t[3].keys['imgs'] == 'UnreadFrames (4, 144, 176, 3) uint8' and t[5].keys['imgs'] == '(4, 96, 96, 3) uint8'
+    same(t.sample['imgs'], Compose(steps)(sample)['imgs'])
+    same(frames(t, 'CenterCrop'), t.sample['imgs'])
+    same(frames(t, 'PyAVDecode')[:, 24:120, 40:136], t.sample['imgs'])
+
 def test_trace_of_flow(tmp_path):
     import cv2
     for i in range(1, 7):

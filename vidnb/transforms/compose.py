@@ -233,7 +233,9 @@ def describe(
 )->str: # a few words
     "What a value is: shape and dtype of arrays, the value itself where it is short"
     if type(x).__name__ == 'DataContainer': return f'DataContainer of {describe(x.data)}'
-    if hasattr(x, 'shape') and hasattr(x, 'dtype') and x.shape != (): return f'{tuple(x.shape)} {x.dtype}'
+    if hasattr(x, 'shape') and hasattr(x, 'dtype') and x.shape != ():
+        kind = '' if isinstance(x, np.ndarray) or hasattr(x, 'detach') else f'{type(x).__name__} '
+        return f'{kind}{tuple(x.shape)} {x.dtype}'
     if isinstance(x, (list, tuple)) and len(x) and all(hasattr(o, 'shape') and o.shape != () for o in x): return f'{len(x)} x {describe(x[0])}'
     if isinstance(x, dict): return '{' + ', '.join(map(str, x)) + '}'
     if isinstance(x, os.PathLike) or (isinstance(x, str) and os.sep in x): return '.../' + os.path.basename(str(x))
