@@ -10,7 +10,7 @@ Docs: https://vidnb.github.io/vidnb/video/jobs.html.md"""
 __all__ = ['find_sources', 'check_distinct', 'outcome', 'JobWorker', 'each_job', 'run_jobs', 'claim_folder', 'is_fresh', 'sweep',
            'job_table']
 
-# %% ../../nbs/video/186_jobs.ipynb #cb6c2670
+# %% ../../nbs/video/186_jobs.ipynb #e4bd9ca2
 import json
 import multiprocessing
 import os
@@ -25,6 +25,7 @@ from contextlib import closing
 from multiprocessing.connection import wait
 from pathlib import Path
 import cv2
+import numpy as np
 import pandas as pd
 from ..core.environment import atomic_path, progress
 from .reader import VideoError, video_files
@@ -67,26 +68,36 @@ def outcome(
     except OSError as e: return None, OSError(*(e.args[:2] if e.args else [str(e)]), *([str(e.filename)] if e.filename else []))
     except Exception as e: return None, e if type(e).__module__ == 'builtins' else RuntimeError(traceback.format_exc())
 
-# %% ../../nbs/video/186_jobs.ipynb #68329b74
+# %% ../../nbs/video/186_jobs.ipynb #ead4aaf9
+_fork = sys.platform == 'linux'
+
 def _serve(fn, conn, other):
     "In a worker: take jobs and answer each, until the pipe closes"
     other.close()
-    cv2.setNumThreads(1)
+    if not _fork: cv2.setNumThreads(1)
     try:
         while True: conn.send(outcome(fn, conn.recv()))
     except (EOFError, OSError, KeyboardInterrupt): pass
+
+def _start(process):
+    "Start a process that has one thread for OpenCV, whose pool does not survive a fork and hangs whoever resizes it there"
+    n = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', DeprecationWarning)  # of Python, at every fork beside threads
+            process.start()
+    finally: cv2.setNumThreads(n)
 
 class JobWorker:
     "A process that does one job at a time"
     def __init__(self,
         fn, # function of one job
     ):
-        ctx = multiprocessing.get_context('fork' if sys.platform == 'linux' else None)
+        ctx = multiprocessing.get_context('fork' if _fork else None)
         self.conn, theirs = ctx.Pipe()
         self.job, self.process = None, ctx.Process(target=_serve, args=(fn, theirs, self.conn), daemon=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', DeprecationWarning)  # Python warns of forks beside threads; the workers take none of their locks
-            self.process.start()
+        _start(self.process)
         theirs.close()
 
     def give(self, k, job):
@@ -134,20 +145,21 @@ def each_job(
     finally:
         for w in reversed(workers): w.stop()  # a forked worker holds copies of the pipes of those before it
 
-# %% ../../nbs/video/186_jobs.ipynb #8329fadf
+# %% ../../nbs/video/186_jobs.ipynb #a08daf2f
 def run_jobs(
     fn, # function of one job, which may raise `VideoError`
     jobs:list, # tuples that begin with a path
     num_workers:int=None, # processes; 0: this one; None: as many as there are cores
     desc:str='', # what is being done, for the progress bar
+    shuffle:bool=False, # begin them in an order of this run's own, so that two runs at once share the work
 )->list: # (value, None) or (None, `VideoError`) of each job, in their order
     "Call `fn` for each job; an error other than `VideoError` ends the run"
     if num_workers is None: num_workers = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    out = [None]*len(jobs)
-    with closing(each_job(fn, jobs, num_workers)) as results:
+    out, order = [None]*len(jobs), np.random.default_rng().permutation(len(jobs)) if shuffle else range(len(jobs))
+    with closing(each_job(fn, [jobs[i] for i in order], num_workers)) as results:
         for k,value,error in progress(results, len(jobs), desc):
             if error is not None and not isinstance(error, VideoError): raise error
-            out[k] = value, error
+            out[order[k]] = value, error
     return out
 
 # %% ../../nbs/video/186_jobs.ipynb #3c0d74b2
