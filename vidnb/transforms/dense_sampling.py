@@ -145,7 +145,7 @@ def sample_bins(
     edges = np.arange(l+1)*n//l
     return rng.integers(edges[:-1], edges[1:], size=(num_clips, l))
 
-# %% ../../nbs/transforms/222_dense_sampling.ipynb #f681776e
+# %% ../../nbs/transforms/222_dense_sampling.ipynb #48db945c
 class _Uniform(Step):
     reads, writes = ('total_frames',), ('frame_inds', 'clip_len', 'frame_interval', 'num_clips')
     frame_interval = None
@@ -158,6 +158,7 @@ class _Uniform(Step):
         inds = self._sample(needs(results, self, 'total_frames'), self.clip_len, self.num_clips, self.test_mode, self._rng())
         return with_inds(results, inds, self, num_clips=self.num_clips)
 
+# %% ../../nbs/transforms/222_dense_sampling.ipynb #518114c5
 class UniformSample(_Uniform):
     "Choose one frame in each of `clip_len` equal parts: adds `frame_inds`; `frame_interval` is None"
     _sample = staticmethod(sample_uniform)

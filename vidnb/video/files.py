@@ -125,7 +125,7 @@ def file_bytes(
             _found(fs, where, url)
             return fs.cat_file(where)
 
-# %% ../../nbs/video/160_files.ipynb #dc12b3c5
+# %% ../../nbs/video/160_files.ipynb #53ea8f3c
 _fetched = {}  # (process, folder) -> bytes since the folder was last looked at
 
 def files_limit()->int: # bytes
@@ -134,6 +134,7 @@ def files_limit()->int: # bytes
     try: return int(float(text))
     except ValueError: raise ValueError(f'VIDNB_FILES_LIMIT is {text!r}; it is a number of bytes, such as 50e9') from None
 
+# %% ../../nbs/video/160_files.ipynb #9a9d8566
 def trim_files(
     limit:int=None, # bytes that all copies may take; None: `files_limit()`
     new:int=None, # bytes that have just come: the folder is looked at only now and then; None: it is looked at
