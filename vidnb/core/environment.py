@@ -187,9 +187,9 @@ def process_rank()->int: # 0 where there is only one
 
 class _ErrorStream(logging.StreamHandler):
     "To the error stream of the moment, which notebooks and tests exchange"
-    stream = property(lambda self: sys.stderr, lambda self, v: None)
+    stream = property(lambda self, sys=sys: sys.stderr, lambda self, v: None)  # `sys` is kept for the last flush of all
     def emit(self, record):
-        if sys.stderr is not None: super().emit(record)
+        if self.stream is not None: super().emit(record)
 
 # %% ../../nbs/core/050_environment.ipynb #a4fd353c
 def get_root_logger(
@@ -200,7 +200,7 @@ def get_root_logger(
     log, first = logging.getLogger('vidnb'), process_rank() == 0
     log.propagate = False  # the root logger's handlers would say it all again
     form = logging.Formatter('%(asctime)s %(name)s %(levelname)s %(message)s')
-    new = [] if any(isinstance(h, _ErrorStream) for h in log.handlers) else [_ErrorStream()]
+    new = [] if any(type(h).__name__ == '_ErrorStream' for h in log.handlers) else [_ErrorStream()]
     path = os.path.abspath(log_file) if log_file and first else None
     if path and not any(getattr(h, 'baseFilename', None) == path for h in log.handlers):
         os.makedirs(os.path.dirname(path), exist_ok=True)
