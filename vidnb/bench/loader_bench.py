@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 import numpy as np
 import pandas as pd
+from fastcore.basics import patch
 from ..core.environment import progress
 from ..datasets.base import build_dataset
 from ..loading.dataloader import build_dataloader
@@ -80,29 +81,33 @@ class DatasetBenchmark(_LoadBenchmark):
         self._setup(max_iter, log_interval, num_warmup, logger)
         self.dataset, self.steps = build_dataset(set_of(cfg, dataset_type)[0]), None
 
-    def _sample(self, i):
-        "Seconds of each step of sample `i`"
-        ds, times, start = _inner(self.dataset), [], self.clock()
-        if not hasattr(ds, 'pipeline'): self.dataset[i]
-        else: results = ds.sample(i % len(ds))
-        for t in getattr(getattr(ds, 'pipeline', None), 'transforms', []):
-            times.append(self.clock() - start)
-            start = self.clock()
-            if results is not None: results = t(results)
-        return [*times, self.clock() - start]
+# %% ../../nbs/bench/984_loader_bench.ipynb #c7f1b842
+def _steps(ds): return getattr(getattr(_inner(ds), 'pipeline', None), 'transforms', [])
 
-    def run_once(self)->dict: # samples, samples/s, ms/sample, slowest ms; `steps` becomes a table of the steps
-        "One run"
-        n, rows = self._count(len(self.dataset), 'samples'), []
-        for i in progress(range(n), desc='timing samples'):
-            t = self._sample(i)
-            if i < self.num_warmup: continue
-            rows.append(t)
-            self._tell(len(rows), len(rows)/max(np.sum(rows), 1e-9))
-        names = ['sample', *(type(t).__name__ for t in getattr(getattr(_inner(self.dataset), 'pipeline', None), 'transforms', []))]
-        a = np.array(rows)
-        self.steps = pd.DataFrame({'step': names, 'ms/sample': 1000*a.mean(0), 'share': a.sum(0)/max(a.sum(), 1e-9)})
-        return {'samples': len(a), 'samples/s': len(a)/max(a.sum(), 1e-9), 'ms/sample': 1000*a.sum()/len(a), 'slowest ms': 1000*a.sum(1).max()}
+@patch
+def _sample(self:DatasetBenchmark, i):
+    "Seconds of each step of sample `i`"
+    ds, times, start = _inner(self.dataset), [], self.clock()
+    if not hasattr(ds, 'pipeline'): self.dataset[i]
+    else: results = ds.sample(i % len(ds))
+    for t in _steps(ds):
+        times.append(self.clock() - start)
+        start = self.clock()
+        if results is not None: results = t(results)
+    return [*times, self.clock() - start]
+
+@patch
+def run_once(self:DatasetBenchmark)->dict: # samples, samples/s, ms/sample, slowest ms; `steps` becomes a table of the steps
+    "One run"
+    n, rows = self._count(len(self.dataset), 'samples'), []
+    for i in progress(range(n), desc='timing samples'):
+        t = self._sample(i)
+        if i < self.num_warmup: continue
+        rows.append(t)
+        self._tell(len(rows), len(rows)/max(np.sum(rows), 1e-9))
+    a, names = np.array(rows), ['sample', *(type(t).__name__ for t in _steps(self.dataset))]
+    self.steps = pd.DataFrame({'step': names, 'ms/sample': 1000*a.mean(0), 'share': a.sum(0)/max(a.sum(), 1e-9)})
+    return {'samples': len(a), 'samples/s': len(a)/max(a.sum(), 1e-9), 'ms/sample': 1000*a.sum()/len(a), 'slowest ms': 1000*a.sum(1).max()}
 
 # %% ../../nbs/bench/984_loader_bench.ipynb #07e6be2f
 def _proc(pid, file, key):
@@ -131,6 +136,7 @@ def batch_size(
     if isinstance(batch, dict): batch = next((v for v in batch.values() if hasattr(v, 'shape') or isinstance(v, list)), [])
     return len(batch[0]) if isinstance(batch, tuple) else len(batch)
 
+# %% ../../nbs/bench/984_loader_bench.ipynb #f95cc5ac
 class DataLoaderBenchmark(_LoadBenchmark):
     "Time the batches of a loader, and look at the memory of its workers"
     def __init__(self,
@@ -146,23 +152,25 @@ class DataLoaderBenchmark(_LoadBenchmark):
         dataset, kw = set_of(cfg, dataset_type)
         self.loader = cfg if not isinstance(cfg, dict) else build_dataloader(build_dataset(dataset), **{'videos_per_gpu': 1, 'workers_per_gpu': 0, **kw}, dist=distributed, shuffle=dataset_type == 'train')
 
-    def run_once(self)->dict: # batches, samples, samples/s, ms/batch, longest wait ms, worker peak MB, workers MB
-        "One run"
-        n, waits, sizes, memory = self._count(len(self.loader), 'batches'), [], [], []
-        others = set(multiprocessing.active_children())
-        batches = iter(self.loader)
-        for i in progress(range(n), desc='timing batches'):
-            start = self.clock()
-            batch = next(batches)
-            if i >= self.num_warmup:
-                waits.append(self.clock() - start)
-                sizes.append(batch_size(batch))
-                self._tell(len(waits), sum(sizes)/max(sum(waits), 1e-9))
-            if i == n-1 or i % self.log_interval == 0: memory.append(self._memory(set(multiprocessing.active_children()) - others))
-        peak, held = np.nanmax(memory, axis=0) if len(memory) and not np.isnan(memory).all() else (np.nan, np.nan)
-        return {'batches': len(waits), 'samples': sum(sizes), 'samples/s': sum(sizes)/max(sum(waits), 1e-9), 'ms/batch': 1000*sum(waits)/len(waits), 'longest wait ms': 1000*max(waits),
-                'worker peak MB': float(peak), 'workers MB': float(held)}
-
     def _memory(self, workers):
         if not workers: return np.nan, np.nan
         return max(process_peak(w.pid) for w in workers), sum(process_memory(w.pid) for w in workers)
+
+# %% ../../nbs/bench/984_loader_bench.ipynb #eb676d58
+@patch
+def run_once(self:DataLoaderBenchmark)->dict: # batches, samples, samples/s, ms/batch, longest wait ms, worker peak MB, workers MB
+    "One run"
+    n, waits, sizes, memory = self._count(len(self.loader), 'batches'), [], [], []
+    others = set(multiprocessing.active_children())
+    batches = iter(self.loader)
+    for i in progress(range(n), desc='timing batches'):
+        start = self.clock()
+        batch = next(batches)
+        if i >= self.num_warmup:
+            waits.append(self.clock() - start)
+            sizes.append(batch_size(batch))
+            self._tell(len(waits), sum(sizes)/max(sum(waits), 1e-9))
+        if i == n-1 or i % self.log_interval == 0: memory.append(self._memory(set(multiprocessing.active_children()) - others))
+    peak, held = np.nanmax(memory, axis=0) if len(memory) and not np.isnan(memory).all() else (np.nan, np.nan)
+    return {'batches': len(waits), 'samples': sum(sizes), 'samples/s': sum(sizes)/max(sum(waits), 1e-9), 'ms/batch': 1000*sum(waits)/len(waits), 'longest wait ms': 1000*max(waits),
+            'worker peak MB': float(peak), 'workers MB': float(held)}

@@ -53,6 +53,7 @@ def _dist_info():
     on = torch.distributed.is_available() and torch.distributed.is_initialized()
     return (torch.distributed.get_world_size(), torch.distributed.get_rank()) if on else (1, 0)
 
+# %% ../../nbs/loading/400_samplers.ipynb #6d71f7e3
 class DistributedSampler(Sampler):
     "One process's share of the samples, in an order that depends on `seed` and the epoch"
     block = 1
