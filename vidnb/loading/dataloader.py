@@ -80,19 +80,25 @@ class GuardedDataset(torch.utils.data.Dataset):
         on_fault='raise', # 'raise', 'skip' or 'retry n', see `vidnb.video.faults`
         faults:FaultLog=None, # the record; None makes one
         replace:bool=True, # put another sample in the place of a broken one? else it is None
+        seed=None, # of the draws in this process; None: NumPy's global state
     ):
         fault_policy(on_fault)
         self.dataset,self.on_fault,self.faults,self.replace = dataset,on_fault,faults or FaultLog(),replace
+        self._rng,self._worker = as_generator(seed),None
     def __len__(self): return len(self.dataset)
     def __repr__(self): return repr(self.dataset)
     def __getattr__(self, k):
         if k[:2] == '__' or k == 'dataset': raise AttributeError(k)
         return getattr(self.dataset, k)
+    def _draw(self, n):
+        info = torch.utils.data.get_worker_info()
+        if info is not None and self._worker != info.seed: self._worker,self._rng = info.seed,as_generator(info.seed % 2**63)
+        return self._rng.integers(0, len(self), n).tolist()
     def _read(self, i): return load_guarded(lambda: self.dataset[i], sample_name(self.dataset, i), self.on_fault, self.faults, index=i)
     def __getitem__(self, i):
         out = self._read(i)
         if out is not None or not self.replace: return out
-        for j in as_generator().integers(0, len(self), self.most).tolist():
+        for j in self._draw(self.most):
             if (out := self._read(j)) is not None: return out
         raise VideoError(sample_name(self.dataset, i), f'could not be read, nor could any of {self.most} drawn in its place; {self.faults.report(3)}')
 
@@ -184,7 +190,7 @@ def build_dataloader(
     seed = shared_seed(dist) if seed is None else seed
     n = 1 if dist else num_gpus
     sampler = DistributedSampler(dataset, shuffle=shuffle, seed=seed, drop_last=drop_last) if dist else None
-    data = GuardedDataset(dataset, on_fault, replace=not getattr(dataset, 'test_mode', False))
+    data = GuardedDataset(dataset, on_fault, replace=not getattr(dataset, 'test_mode', False), seed=seed)
     collate = kwargs.pop('collate_fn', collate_samples)
     kw = dict(collate_fn=partial(collate_kept, collate), worker_init_fn=partial(seed_worker, seed=seed, num_workers=n*workers_per_gpu, rank=rank),
               generator=torch.Generator().manual_seed(seed), persistent_workers=False)

@@ -207,7 +207,7 @@ def check_file(
     except Exception as e: row['reason'] = f'{type(e).__name__}: {e}'
     return row
 
-# %% ../../nbs/video/177_faults.ipynb #883fd774
+# %% ../../nbs/video/177_faults.ipynb #dd759e7e
 def serve_checks():
     "Check files named on the standard input, one line of JSON each way: what the processes of `check_videos` run"
     out = os.fdopen(os.dup(1), 'w')
@@ -220,37 +220,41 @@ _serve = 'from vidnb.video.faults import serve_checks; serve_checks()'
 
 class _Checker:
     "A process that checks files, started again when it has ended"
-    def __init__(self, limit): self.limit,self.p = limit,None
+    def __init__(self, limit): self.limit,self.p,self.closed = limit,None,False
     def start(self):
+        if self.closed: raise RuntimeError('the scan was stopped')
         code = f'import sys; sys.path[:] = {sys.path!r}\n{_serve}'
         self.p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         if self.line(60) != '{}\n': raise RuntimeError(f'the process that should check files does not start: {sys.executable} -c {code!r}')
     def line(self, limit):
         "The next line from the process, '' if it has ended; it is killed after `limit` seconds"
         self.late = False
-        def kill(): self.late = True; self.p.kill()
+        p = self.p
+        def kill(): self.late = True; p.kill()
         timer = threading.Timer(limit, kill)
         timer.start()
-        try: return self.p.stdout.readline()
+        try: return p.stdout.readline()
         finally: timer.cancel()
     def stop(self):
-        if self.p is not None: self.p.kill(); self.p.wait(); self.p.stdin.close(); self.p.stdout.close(); self.p = None
+        p,self.p = self.p,None # two threads may stop it
+        if p is not None: p.kill(); p.wait(); p.stdout.close()
 
-# %% ../../nbs/video/177_faults.ipynb #67a69789
+# %% ../../nbs/video/177_faults.ipynb #1a000f7d
 @patch
 def __call__(self:_Checker, path, **kwargs):
     "The row of `path`, whatever becomes of the process"
     if self.p is None: self.start()
-    try: self.p.stdin.write(json.dumps(dict(path=str(path), **kwargs)) + '\n'); self.p.stdin.flush()
+    p = self.p
+    try: p.stdin.write(json.dumps(dict(path=str(path), **kwargs)) + '\n'); p.stdin.flush()
     except BrokenPipeError: pass # it has ended, as the next line will show
     while (line := self.line(self.limit)) == '{}\n': pass
     if line.endswith('\n'): return json.loads(line)
-    code = self.p.wait()
+    code = p.wait()
     self.stop()
     reason = f'gave no sign of life for {self.limit:g} s' if self.late else f'ended the process that read it ({f"signal {-code}" if code < 0 else f"exit code {code}"})'
     return dict(check_file(''), file=str(path), reason=reason)
 
-# %% ../../nbs/video/177_faults.ipynb #96be2fcb
+# %% ../../nbs/video/177_faults.ipynb #51fdbcad
 def _listed(paths):
     "The files that `paths` mean: those below a folder by their extension, others as they are named"
     paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
@@ -281,7 +285,7 @@ def check_videos(
         rows = {jobs[j]: j.result() for j in progress(as_completed(jobs), total=len(jobs), desc='checking videos')}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for c in checkers: c.stop()
+        for c in checkers: c.closed = True; c.stop()
     table = pd.DataFrame([rows[f] for f in files])
     if out is not None:
         with atomic_path(out) as tmp: table.to_csv(tmp, index=False)
