@@ -31,6 +31,7 @@ from vidnb.transforms.boxes import *
 from vidnb.transforms.colour import *
 from vidnb.transforms.augment import *
 from vidnb.transforms.formatting import *
+from vidnb.transforms.mixing import *
 from vidnb.transforms.localization import *
 from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *

@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from fastcore.basics import patch
 from ..core.environment import atomic_path
+from ..video.files import is_url, join_path
 from ..transforms.compose import Compose, build
 
 # %% ../../nbs/datasets/300_base.ipynb #57038da7
@@ -103,7 +104,7 @@ class BaseDataset(torch.utils.data.Dataset):
     ):
         if multi_class and num_classes is None: raise ValueError('multi_class needs num_classes: how long is the vector of labels?')
         if modality not in ('RGB', 'Flow'): raise ValueError(f"modality is {modality!r}; it can be 'RGB' or 'Flow'")
-        self.ann_file, self.data_prefix = os.fspath(ann_file), None if data_prefix is None else os.path.realpath(data_prefix)
+        self.ann_file, self.data_prefix = os.fspath(ann_file), data_prefix if data_prefix is None or is_url(data_prefix) else os.path.realpath(data_prefix)
         self.test_mode, self.multi_class, self.num_classes = test_mode, multi_class, num_classes
         self.start_index, self.modality, self.delimiter = start_index, modality, delimiter
         self.pipeline = Compose(pipeline)
@@ -136,7 +137,7 @@ def path_of(self:BaseDataset,
     path:str, # as the annotation file has it
 )->str: # below `data_prefix`, if there is one
     "Where a file of this dataset is"
-    return path if self.data_prefix is None else os.path.join(self.data_prefix, path)
+    return join_path(self.data_prefix, path)
 
 # %% ../../nbs/datasets/300_base.ipynb #eba53788
 @patch
