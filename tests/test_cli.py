@@ -1,5 +1,6 @@
 "The command as a user runs it: a process, its output, its exit status."
-import json, subprocess, sys
+import csv, json, os, shutil, signal, subprocess, sys, time
+from pathlib import Path
 import pytest
 from vidnb.core.testing import shared_data, test_same
 
@@ -51,3 +52,68 @@ def test_bench_prints_a_ratio():
     rows = dict(l.rsplit(None, 1) for l in out.stdout.splitlines())
     test_same(float(rows['ratio']) > .9, True)
     test_same(float(rows['decode only, clips/s']) > 0, True)
+
+def test_bench_data_prints_its_rows(tmp_path):
+    out = vidnb('bench', 'data', shared_data('videos', 'carphone_pristine.mp4'), '--rounds', 1, '--out', tmp_path/'t.csv')
+    test_same([out.returncode, 'Traceback' in out.stderr], [0, False])
+    rows = list(csv.DictReader((tmp_path/'t.csv').open()))
+    assert any('prepared' in r['row'] for r in rows), rows
+    for r in rows: assert r['row'] in out.stdout, out.stdout
+    test_same(vidnb('bench', 'data', 'a.mp4', 'b.mp4').returncode, 1)
+
+@pytest.fixture
+def clips(tmp_path):
+    "Two real videos and a broken one, in folders"
+    names = {'talk/carphone.mp4':('videos', 'carphone_pristine.mp4'), 'move/keyboard.mov':('videos', 'keyboard_video_90.mov'), 'move/bad clip.mp4':('odd_media', 'corrupted.mp4')}
+    for to,src in names.items():
+        (tmp_path/'in'/to).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(shared_data(*src), tmp_path/'in'/to)
+    return tmp_path/'in'
+
+def errors(out): return [l for l in out.stderr.splitlines() if l.startswith('vidnb')]
+
+def test_check_names_broken_files(clips, tmp_path):
+    out = vidnb('check', clips, '--decode', '--workers', 2, '--out', tmp_path/'check.csv')
+    test_same([out.returncode, out.stdout.splitlines(), len(errors(out))], [1, ['2 of 3 files can be read'], 1])
+    assert 'bad clip.mp4' in errors(out)[0], out.stderr
+    test_same(sorted((os.path.basename(r['file']), r['ok']) for r in csv.DictReader((tmp_path/'check.csv').open())), [('bad clip.mp4', 'False'), ('carphone.mp4', 'True'), ('keyboard.mov', 'True')])
+    out = vidnb('check', clips/'talk')
+    test_same([out.returncode, out.stdout, errors(out)], [0, '1 of 1 files can be read\n', []])
+
+def test_prepare_then_again(clips):
+    from vidnb.video.reader import scan_video
+    small = clips.with_name('in_96')
+    out = vidnb('prepare', clips, '--short-side', 96, '--gop', 8)
+    test_same([out.returncode, out.stdout[:25], len(errors(out)), 'Traceback' in out.stderr], [1, '2 made, 0 kept, 1 broken,', 1, False])
+    test_same(sorted(p.relative_to(small).as_posix() for p in small.rglob('*.*') if p.name[0] != '.'), ['broken.csv', 'move/keyboard.mp4', 'talk/carphone.mp4'])
+    index = scan_video(small/'talk'/'carphone.mp4')
+    test_same([len(index), index.height, len(index.keys)], [120, 96, 15])
+    (clips/'move'/'bad clip.mp4').unlink()
+    out = vidnb('prepare', clips, '--short-side', 96, '--gop', 8)
+    test_same([out.returncode, out.stdout[:25], errors(out), (small/'broken.csv').exists()], [0, '0 made, 2 kept, 0 broken,', [], False])
+    out = vidnb('prepare', clips, '--short-side', 96)
+    test_same([out.returncode, errors(out)], [1, [f'vidnb prepare: {small} was made with gop=8, not 32. Choose another folder, or overwrite what is there']])
+    test_same(vidnb('prepare', clips, '--short-side', 96, '--overwrite').stdout[:6], '2 made')
+
+def test_extract_frames_and_flow_into_one_folder(clips):
+    (clips/'list.txt').write_text('talk/carphone.mp4 4\nmove/bad clip.mp4 2\nmove/keyboard.mov 2\n')
+    both = clips.with_name('both')
+    for more,name in (([], 'frames'), (['--flow', 'farneback', '--bound', 10], 'flow')):
+        out = vidnb('extract', clips/'list.txt', '--out', both, '--short-side', 64, *more)
+        test_same([out.returncode, out.stdout, len(errors(out))], [1, f'2 made, 0 kept, 1 broken, in {both}\n', 1])
+        rows = list(csv.DictReader((both/f'{name}.csv').open()))
+        test_same([(r['frame_dir'], r['total_frames'], r['label']) for r in rows], [('talk/carphone', str(120 - (name == 'flow')), '4'), ('move/keyboard', str(3 - (name == 'flow')), '2')])
+    test_same(sorted(p.name for p in (both/'move'/'keyboard').iterdir() if p.suffix == '.jpg'), ['flow_x_00001.jpg', 'flow_x_00002.jpg', 'flow_y_00001.jpg', 'flow_y_00002.jpg', 'img_00001.jpg', 'img_00002.jpg', 'img_00003.jpg'])
+
+def test_interrupted_prepare_says_how_to_go_on(tmp_path):
+    (tmp_path/'in').mkdir()
+    for i in range(6): (tmp_path/'in'/f'{i}.mp4').symlink_to(shared_data('videos', 'clean_and_jerk.mp4'))
+    args = [sys.executable, '-W', 'ignore', '-m', 'vidnb', 'prepare', str(tmp_path/'in'), '--out', str(tmp_path/'out'), '--short-side', '96', '--workers', '1']
+    p = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic()+60
+    while not [f for f in Path(tmp_path/'out').glob('*.mp4') if f.name[0] != '.'] and time.monotonic() < until: time.sleep(.05)
+    os.killpg(p.pid, signal.SIGINT)  # as Ctrl-C in a terminal: to the command and its workers
+    said, err = p.communicate(timeout=60)
+    test_same([p.returncode, said, [l for l in err.splitlines() if not l.startswith('preparing')]], [130, '', ['vidnb prepare: stopped; what is done is kept, and the same command goes on from there']])
+    kept = len([f for f in (tmp_path/'out').glob('*.mp4') if f.name[0] != '.'])
+    test_same(subprocess.run(args, capture_output=True, text=True).stdout[:14], f'{6-kept} made, {kept} kept')

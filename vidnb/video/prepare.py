@@ -146,11 +146,11 @@ def check_copy(
 def _prepare(job):
     "Make one copy, unless it is there"
     path, dest, since, short_side, gop, crf = job
-    if is_fresh(dest, path, since): return dict(status='kept', result=str(dest), bytes_before=os.stat(path).st_size, bytes_after=os.stat(dest).st_size)
+    if is_fresh(dest, path, since): return dict(status='kept', copy=str(dest), bytes_before=os.stat(path).st_size, bytes_after=os.stat(dest).st_size)
     with atomic_path(dest) as tmp:
         index = encode_copy(path, tmp, short_side, gop, crf)
         check_copy(tmp, index, gop)
-    return dict(result=str(dest), frames=len(index), bytes_before=os.stat(path).st_size, bytes_after=os.stat(dest).st_size)
+    return dict(copy=str(dest), frames=len(index), bytes_before=os.stat(path).st_size, bytes_after=os.stat(dest).st_size)
 
 def prepare_videos(
     path, # folder of videos, a video, or a list of these
@@ -160,7 +160,7 @@ def prepare_videos(
     crf:int=20, # constant rate factor of H.264: 0 best, 51 smallest
     num_workers:int=None, # processes; 0: this one; None: as many as there are cores
     overwrite:bool=False, # make again what is there?
-)->pd.DataFrame: # a row for each source: file, status ('made', 'kept' or 'broken'), reason, result, frames, bytes_before, bytes_after
+)->pd.DataFrame: # a row for each source: file, status ('made', 'kept' or 'broken'), reason, copy, frames, bytes_before, bytes_after
     "Copies of videos that are quick to read; broken sources are listed in `out`/broken.csv too"
     if short_side < 2 or short_side % 2: raise ValueError(f'short_side is {short_side}; 4:2:0 colour needs an even number of pixels')
     if gop < 1 or not 0 <= crf <= 51: raise ValueError(f'gop is {gop} and crf {crf}; a GOP has at least one frame, crf is 0 to 51')
