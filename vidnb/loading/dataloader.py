@@ -20,11 +20,13 @@ from ..core.environment import as_generator
 import torch
 from torch.utils.data import DataLoader
 from .samplers import DistributedSampler
+from ..transforms.formatting import DataContainer, merge_containers
 from ..video.faults import FaultLog, fault_policy, load_guarded
 from ..video.reader import VideoError
 
 # %% ../../nbs/loading/405_dataloader.ipynb #24e4853d
 def _stack(key, vs):
+    if isinstance(vs[0], DataContainer): return merge_containers(vs)
     if isinstance(vs[0], np.ndarray): vs = [torch.as_tensor(v) for v in vs]
     if isinstance(vs[0], torch.Tensor):
         shapes = sorted({tuple(v.shape) for v in vs})
