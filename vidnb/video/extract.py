@@ -190,7 +190,7 @@ def _write_list(out, name, df, labels, classes):
     if classes is not None:
         with atomic_path(out/'classes.txt') as new: new.write_text(''.join(f'{c}\n' for c in classes))
 
-# %% ../../nbs/video/188_extract.ipynb #09c443ff
+# %% ../../nbs/video/188_extract.ipynb #1bfb83d9
 def _extract(fn, kind, settings, videos, out, labels, num_workers, overwrite):
     "Call `fn` for each video and list the folders it has made"
     out = Path(out)
@@ -207,7 +207,7 @@ def _extract(fn, kind, settings, videos, out, labels, num_workers, overwrite):
 def _one_frames(job, short_side, quality, tmpl='img_{:05}.jpg'):
     path, dest, name, since = job
     if n := count_images(dest, tmpl, 'frames', path, since): return dict(status='kept', frame_dir=name, total_frames=n)
-    with open_video(path) as r, whole_folder(dest, tmpl, 'frames') as tmp:
+    with open_video(path, 'pyav') as r, whole_folder(dest, tmpl, 'frames') as tmp:
         for a,frames in read_pieces(r, short_side):
             for i,f in enumerate(frames, a+1): write_jpeg(tmp/tmpl.format(i), f, quality)
         return dict(frame_dir=name, total_frames=len(r))
@@ -224,13 +224,13 @@ def extract_frames(
     "Every frame of every video as `img_00001.jpg`, ..., and `frames.csv` for `RawframeDataset`"
     return _extract(partial(_one_frames, short_side=short_side, quality=quality), 'frames', dict(short_side=short_side, quality=quality), videos, out, labels, num_workers, overwrite)
 
-# %% ../../nbs/video/188_extract.ipynb #5dc8c1df
+# %% ../../nbs/video/188_extract.ipynb #d698300b
 FLOW_METHODS = dict(dis=dis_flow, tvl1=tvl1_flow, farneback=farneback_flow, raft=raft_flow)
 
 def _one_flow(job, method, bound, short_side, tmpl='flow_{}_{:05d}.jpg'):
     path, dest, name, since = job
     if n := count_images(dest, tmpl, 'flow', path, since): return dict(status='kept', frame_dir=name, total_frames=n//2)
-    with open_video(path) as r:
+    with open_video(path, 'pyav') as r:
         if len(r) < 2: raise VideoError(path, 'has one frame, and motion needs two')
         with whole_folder(dest, tmpl, 'flow') as tmp:
             for a,frames in read_pieces(r, short_side, overlap=1):
