@@ -40,11 +40,11 @@ def conv3d(
 class BasicBlock3d(nn.Module):
     "Two 3×3×3 convolutions around a shortcut, 1×3×3 where not `inflate`d"
     expansion = 1
-    def __init__(self, ni, nf, stride=(1,1,1), dilation=1, downsample=None, style='pytorch', inflate=True, inflate_style='3x1x1', norm_cfg=None, act_cfg=RELU, with_cp=False):
+    def __init__(self, ni, nf, stride=(1,1,1), dilation=1, downsample=None, style='pytorch', inflate=True, inflate_style='3x1x1', norm_cfg=None, act_cfg=RELU, with_cp=False, conv=conv3d):
         super().__init__()
         k = (3 if inflate else 1, 3, 3)
-        self.conv1 = conv_bn(conv3d(ni, nf, k, stride, dilation), norm_cfg, act_cfg)
-        self.conv2 = conv_bn(conv3d(nf, nf, k), norm_cfg, None)
+        self.conv1 = conv_bn(conv(ni, nf, k, stride, dilation), norm_cfg, act_cfg)
+        self.conv2 = conv_bn(conv(nf, nf, k), norm_cfg, None)
         self.downsample,self.act,self.with_cp = downsample,act_layer(act_cfg),with_cp
     last = property(lambda self: self.conv2)
     def body(self, x): return self.conv2(self.conv1(x)) + (x if self.downsample is None else self.downsample(x))
@@ -54,15 +54,16 @@ class BasicBlock3d(nn.Module):
 class Bottleneck3d(nn.Module):
     "1×1×1, 1×3×3, 1×1×1 around a shortcut; `inflate` makes the first 3×1×1 or the second 3×3×3, as `inflate_style` says"
     expansion = 4
-    def __init__(self, ni, nf, stride=(1,1,1), dilation=1, downsample=None, style='pytorch', inflate=True, inflate_style='3x1x1', norm_cfg=None, act_cfg=RELU, with_cp=False):
+    def __init__(self, ni, nf, stride=(1,1,1), dilation=1, downsample=None, style='pytorch', inflate=True, inflate_style='3x1x1', norm_cfg=None, act_cfg=RELU, with_cp=False, conv=conv3d):
         super().__init__()
         t1,t2 = (3 if inflate and inflate_style == s else 1 for s in ('3x1x1', '3x3x3'))
         s1,s2 = ((1,1,1),stride) if style == 'pytorch' else (stride,(1,1,1))
-        self.conv1 = conv_bn(conv3d(ni, nf, (t1,1,1), s1), norm_cfg, act_cfg)
-        self.conv2 = conv_bn(conv3d(nf, nf, (t2,3,3), s2, dilation), norm_cfg, act_cfg)
-        self.conv3 = conv_bn(conv3d(nf, 4*nf, (1,1,1)), norm_cfg, None)
+        self.conv1 = conv_bn(conv(ni, nf, (t1,1,1), s1), norm_cfg, act_cfg)
+        self.conv2 = self.middle(conv, nf, (t2,3,3), s2, dilation, norm_cfg, act_cfg)
+        self.conv3 = conv_bn(conv(nf, 4*nf, (1,1,1)), norm_cfg, None)
         self.downsample,self.act,self.with_cp = downsample,act_layer(act_cfg),with_cp
     last = property(lambda self: self.conv3)
+    def middle(self, conv, nf, kernel, stride, dilation, norm_cfg, act_cfg): return conv_bn(conv(nf, nf, kernel, stride, dilation), norm_cfg, act_cfg)
     def body(self, x): return self.conv3(self.conv2(self.conv1(x))) + (x if self.downsample is None else self.downsample(x))
     def forward(self, x): return self.act(maybe_checkpoint(self.body, x, self.with_cp))
 
@@ -86,13 +87,14 @@ def res_stage3d(
     nf:int, # channels inside a block
     stride, # (t,h,w) of the first block
     inflate, # one value per block
+    conv=conv3d, # (ni, nf, kernel, stride, dilation) -> convolution
     **kw, # dilation, style, inflate_style, norm_cfg, act_cfg, with_cp of the blocks
 )->nn.Sequential: # the blocks
     "As many blocks as `inflate` has values; the first changes sizes and channels"
     no,norm_cfg = nf*block.expansion,kw.get('norm_cfg')
-    down = conv_bn(conv3d(ni, no, (1,1,1), stride), norm_cfg, None) if tuple(stride) != (1,1,1) or ni != no else None
-    first = block(ni, nf, stride, downsample=down, inflate=inflate[0], **kw)
-    return nn.Sequential(first, *[block(no, nf, inflate=i, **kw) for i in inflate[1:]])
+    down = conv_bn(conv(ni, no, (1,1,1), stride), norm_cfg, None) if tuple(stride) != (1,1,1) or ni != no else None
+    first = block(ni, nf, stride, downsample=down, inflate=inflate[0], conv=conv, **kw)
+    return nn.Sequential(first, *[block(no, nf, inflate=i, conv=conv, **kw) for i in inflate[1:]])
 
 def check_plain(
     what:str, # the network's name
@@ -140,32 +142,38 @@ class ResNet3d(nn.Module):
         non_local_cfg:dict=None, # unused
         zero_init_residual:bool=True, # blocks start as the identity?
         stage_blocks=None, # blocks per stage, if not those of `depth`
+        block=None, # class of the blocks, if not that of `depth`
+        conv=conv3d, # (ni, nf, kernel, stride, dilation) -> convolution, for stem and stages
+        join=None, # channels a stage gets from the one before -> how many more join them there
+        adapt=inflate_weight, # (image weight, shape) -> weight, for `pretrained`
     ):
         super().__init__()
         check_plain('ResNet3d', conv_cfg, non_local)
         if style not in ('pytorch', 'caffe'): raise ValueError(f"style is 'pytorch' or 'caffe'; got {style!r}")
         if inflate_style not in ('3x1x1', '3x3x3'): raise ValueError(f"inflate_style is '3x1x1' or '3x3x3'; got {inflate_style!r}")
-        block,counts = check_depth(depth, RESNETS3D)
-        counts = tuple(stage_blocks or counts)[:num_stages]
+        own,counts = check_depth(depth, RESNETS3D)
+        block,counts = block or own,tuple(stage_blocks or counts)[:num_stages]
         self.frozen_stages,self.norm_eval = frozen_stages,norm_eval
-        self.conv1 = conv_bn(conv3d(in_channels, base_channels, tuple(conv1_kernel), (conv1_stride_t,conv1_stride_s,conv1_stride_s)), norm_cfg, act_cfg)
+        self.conv1 = conv_bn(conv(in_channels, base_channels, tuple(conv1_kernel), (conv1_stride_t,conv1_stride_s,conv1_stride_s)), norm_cfg, act_cfg)
         self.maxpool = nn.MaxPool3d((1,3,3), (pool1_stride_t,pool1_stride_s,pool1_stride_s), (0,1,1)) if with_pool1 else nn.Identity()
         self.pool2 = nn.MaxPool3d((2,1,1), (2,1,1)) if with_pool2 else nn.Identity()
         self.stages,ni = [f'layer{i+1}' for i in range(len(counts))],base_channels
         self.out_indices = check_stages(out_indices, len(counts))
         for i,(name,infl) in enumerate(zip(self.stages, per_block(inflate, counts))):
             nf,stride = base_channels*2**i,(temporal_strides[i],spatial_strides[i],spatial_strides[i])
-            setattr(self, name, res_stage3d(block, ni, nf, stride, infl, dilation=dilations[i], style=style, inflate_style=inflate_style, norm_cfg=norm_cfg, act_cfg=act_cfg, with_cp=with_cp))
+            if join is not None: ni += join(ni)
+            setattr(self, name, res_stage3d(block, ni, nf, stride, infl, conv, dilation=dilations[i], style=style, inflate_style=inflate_style, norm_cfg=norm_cfg, act_cfg=act_cfg, with_cp=with_cp))
             ni = nf*block.expansion
         self.feat_dim = ni
         init_convnet(self)
         if zero_init_residual:
-            for m in self.modules():
-                if isinstance(m, block): constant_init(m.last.bn, 0)
-        if pretrained is not None: load_pretrained(self, pretrained, pretrained2d, inflate_weight)
+            for name in self.stages:
+                for blk in getattr(self, name): constant_init(blk.last.bn, 0)
+        if pretrained is not None: load_pretrained(self, pretrained, pretrained2d, adapt)
 
+    def stem(self, x): return self.maxpool(self.conv1(x))
     def forward(self, x):
-        x,outs = self.maxpool(self.conv1(x)),[]
+        x,outs = self.stem(x),[]
         for i,name in enumerate(self.stages):
             x = getattr(self, name)(x)
             if i == 0: x = self.pool2(x)
