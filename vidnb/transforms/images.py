@@ -39,18 +39,18 @@ def imrenormalize(
     put = lambda v: torch.as_tensor(v, device=img.device).view(1, -1, 1, 1)
     return (img.flip(1) if swapped != swap else img).float()*put(scale) + put(shift)
 
-# %% ../../nbs/transforms/258_images.ipynb #7227394d
+# %% ../../nbs/transforms/258_images.ipynb #fdf9d587
 def crop_image(
     image:np.ndarray, # (h,w,3) or (h,w), uint8 or float32
-    crop_region, # (4,) x1, y1, x2, y2, middles of the first and last pixels; may leave the picture
-    crop_size:int, # edge of the result, pixels, at least 2
+    crop_region, # (4,) x1, y1, x2, y2, pixels, right and lower edge not included; may leave the picture
+    crop_size:int, # edge of the result, pixels
     padding=(0, 0, 0), # colour outside the picture, one number a channel
 )->np.ndarray: # (crop_size,crop_size,3) or (crop_size,crop_size), of the same dtype
     "A region of a picture, brought to a square"
     x1, y1, x2, y2 = (float(v) for v in crop_region)
     if not (x2 > x1 and y2 > y1): raise ValueError(f'crop_region {(x1, y1, x2, y2)} is empty; it is (x1, y1, x2, y2) with x1 < x2 and y1 < y2')
-    if crop_size < 2: raise ValueError(f'crop_size is {crop_size}; it is an edge of at least 2 pixels')
-    there = np.array([[(x2 - x1)/(crop_size - 1), 0, x1], [0, (y2 - y1)/(crop_size - 1), y1]])
+    if crop_size < 1: raise ValueError(f'crop_size is {crop_size}; it is an edge in pixels')
+    there = np.array([[(x2 - x1)/crop_size, 0, x1], [0, (y2 - y1)/crop_size, y1]])
     return cv2.warpAffine(image, there, (crop_size, crop_size), flags=cv2.INTER_LINEAR|cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT, borderValue=tuple(float(v) for v in padding))
 
 # %% ../../nbs/transforms/258_images.ipynb #374beccd
