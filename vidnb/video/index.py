@@ -180,6 +180,9 @@ def open_stream(path, threads=1, stream=None):
         sound = ', only sound' if c.streams.audio else ''
         c.close()
         raise VideoError(path, f'has no video stream{sound}')
+    if s.codec_context is None:
+        c.close()
+        raise VideoError(path, 'has a codec that FFmpeg does not know')
     s.codec_context.thread_count = threads
     s.codec_context.thread_type = 'NONE' if threads == 1 else 'AUTO'
     return c, s

@@ -208,7 +208,9 @@ def open_video(
     if backend is not None:
         if _problem(backend): raise ValueError(f'backend {backend!r} cannot be used here: {_problem(backend)}')
         return BACKENDS[backend](path, num_threads)
-    for name in [b for b in BACKENDS if not _problem(b)]:
+    scan_video(path)                            # what is broken is so for all of them
+    for name in BACKENDS:
+        if _problem(name): continue             # each library is imported when its turn comes, no sooner
         try: return (AutoReader if name == 'pyav' else BACKENDS[name])(path, num_threads)
         except VideoError as e: error = e
     raise error
