@@ -1,6 +1,6 @@
 """From feature maps to one row of class scores, and the loss that trains it
 
-A head is the last part of a recogniser: it averages what the backbone gives over space and time and puts one linear layer, `fc_cls`, on the average. The order of these steps is the method. `TSNHead` averages features over frames and then scores them; `TSMHead` scores every frame and averages the scores; `I3DHead` averages over the whole clip. `loss` gives the cross entropy with the accuracies of the batch, all computed where the scores are. Maps come from the backbone pages, `(n,c,h,w)` or `(n,c,t,h,w)`, vectors `(n,c)` are taken as they are; scores `(n,k)` go to the recognisers.
+A head is the last part of a recogniser: it averages what the backbone gives over space and time and puts one linear layer, `fc_cls`, on the average. The order of these steps is the method. `TSNHead` averages features over frames and then scores them; `TSMHead` scores every frame and averages the scores; `I3DHead` averages over the whole clip, `SlowFastHead` over the clips of two pathways. `loss` gives the cross entropy with the accuracies of the batch, all computed where the scores are. Maps come from the backbone pages, `(n,c,h,w)` or `(n,c,t,h,w)`, vectors `(n,c)` are taken as they are; a backbone of two pathways gives a tuple; scores `(n,k)` go to the recognisers.
 
 Docs: https://vidnb.github.io/vidnb/models/heads.html.md"""
 
@@ -8,7 +8,7 @@ Docs: https://vidnb.github.io/vidnb/models/heads.html.md"""
 
 # %% auto #0
 __all__ = ['AvgConsensus', 'pool_map', 'batch_accuracy', 'make_loss', 'BaseHead', 'smooth_labels', 'check_spatial', 'TSNHead',
-           'TSMHead', 'I3DHead']
+           'TSMHead', 'I3DHead', 'SlowFastHead']
 
 # %% ../../nbs/models/560_heads.ipynb #d1339434
 import torch
@@ -175,3 +175,24 @@ class I3DHead(BaseHead):
         num_segs:int=None, # unused
     )->torch.Tensor: # (n,k)
         return self.classify(pool_map(x))
+
+# %% ../../nbs/models/560_heads.ipynb #311171eb
+class SlowFastHead(BaseHead):
+    "Average of each pathway over space and time, fast before slow, then scores"
+    def __init__(self,
+        num_classes:int, # classes
+        in_channels:int, # features that come in, of both pathways
+        loss_cls=_ce, # see `make_loss`
+        spatial_type:str='avg', # average over space and time
+        dropout_ratio:float=.8, # chance that a feature is dropped in training
+        init_std:float=.01, # standard deviation of the first weights
+        **kw, # multi_class, label_smooth_eps
+    ):
+        check_spatial(spatial_type)
+        super().__init__(num_classes, in_channels, loss_cls, dropout_ratio=dropout_ratio, init_std=init_std, **kw)
+    def forward(self,
+        x:tuple, # (slow, fast): (n,c,t,h,w) and (n,d,u,h,w), or vectors
+        num_segs:int=None, # unused
+    )->torch.Tensor: # (n,k)
+        slow,fast = x
+        return self.classify(torch.cat([pool_map(fast), pool_map(slow)], 1))
