@@ -294,6 +294,7 @@ def early_parts(
     "The children of `body` that hold the early layers"
     parts = [(n,m) for n,m in body.named_children() if next(m.parameters(), None) is not None]
     while len(parts) == 1 and next(parts[0][1].children(), None) is not None: parts = [(n,m) for n,m in parts[0][1].named_children() if next(m.parameters(), None) is not None]
+    if len(parts) > 1 and all(hasattr(m, 'layer3') for _,m in parts): return [e for _,m in parts for e in early_parts(m)]
     names = [n for n,_ in parts]
     if 'layer3' in names: return [m for _,m in parts[:names.index('layer3')]]
     sizes = torch.tensor([sum(p.numel() for p in m.parameters()) for _,m in parts]).cumsum(0)
