@@ -45,11 +45,12 @@ def collate_samples(
 # %% ../../nbs/loading/405_dataloader.ipynb #99256b27
 def seed_worker(
     worker_id:int, # number of the worker in its loader
-    seed:int, # the run's seed
+    seed:int=None, # a number; None: the one that PyTorch drew for this epoch, to be used in a worker only
     num_workers:int=1, # workers of each process
     rank:int=0, # process, where several train together
 ):
     "Seed NumPy's, Python's and PyTorch's generators with a number that no other worker has"
+    if seed is None: seed = torch.initial_seed() - worker_id
     s = (seed + rank*num_workers + worker_id) % 2**32
     np.random.seed(s); random.seed(s); torch.manual_seed(s)
 
@@ -191,10 +192,11 @@ def build_dataloader(
     rank = torch.distributed.get_rank() if dist else 0
     seed = shared_seed(dist) if seed is None else seed
     n = 1 if dist else num_gpus
-    sampler = DistributedSampler(dataset, shuffle=shuffle, seed=seed, drop_last=drop_last) if dist else None
+    sampler = kwargs.pop('sampler', None)
+    if sampler is None and dist: sampler = DistributedSampler(dataset, shuffle=shuffle, seed=seed, drop_last=drop_last)
     data = GuardedDataset(dataset, on_fault, replace=not getattr(dataset, 'test_mode', False), seed=seed)
     collate = kwargs.pop('collate_fn', collate_samples)
-    kw = dict(collate_fn=partial(collate_kept, collate), worker_init_fn=partial(seed_worker, seed=seed, num_workers=n*workers_per_gpu, rank=rank),
+    kw = dict(collate_fn=partial(collate_kept, collate), worker_init_fn=partial(seed_worker, num_workers=n*workers_per_gpu, rank=rank),
               generator=torch.Generator().manual_seed(seed), persistent_workers=False)
-    return GuardedLoader(data, batch_size=n*videos_per_gpu, num_workers=n*workers_per_gpu, shuffle=shuffle and not dist, sampler=sampler,
+    return GuardedLoader(data, batch_size=n*videos_per_gpu, num_workers=n*workers_per_gpu, shuffle=shuffle and sampler is None, sampler=sampler,
                       drop_last=drop_last, pin_memory=pin_memory and torch.cuda.is_available(), **{**kw, **kwargs})

@@ -159,6 +159,14 @@ class PyAVReader(VideoReader):
 
 # %% ../../nbs/video/168_pyav.ipynb #7976972b
 @patch
+def close(self:PyAVReader):
+    "Let go of file and decoder at once; the next read opens them again"
+    if self._dec is not None and self._pid == os.getpid():
+        self._packets = self._s = self._reformat = None
+        self._c.close()
+    self._dec = self._c = None
+
+@patch
 def _restart(self:PyAVReader):
     "From the first packet, without trusting any seek"
     self._c.close(); self._open()
@@ -220,6 +228,6 @@ def _read(self:PyAVReader, want, each=None):
                 for n,f in self._walk(i, left, skip=False): keep(n, f)
             if i in left: self._fail(f'frame {i} of {len(self)} does not decode')
     except av.FFmpegError as e:
-        self._dec = None
+        self.close()
         self._fail(f'frame {min(left)} of {len(self)} does not decode ({error_text(e)})', e)
     return stack.out
