@@ -3,32 +3,60 @@
 Modules:
 
 - `vidnb.all`: All of vidnb and of fastai's vision for a notebook: `from vidnb.all import *`
+- `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
-- `vidnb.cli`: `vidnb demo`, `vidnb predict`, `vidnb bench`, `vidnb env`
+- `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
+- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `bench`, `env`
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
 - `vidnb.core.testing`: Assertions that fail when the code is wrong, and the one contract every model signs
+- `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
+- `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.learn.learner`: One call from data and an architecture to a fastai `Learner` that trains, predicts on files of any length, and can be sent to someone
 - `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs
+- `vidnb.learn.mixing`: mixup and CutMix while a learner trains, on the device; validation sees real clips
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
+- `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
+- `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
+- `vidnb.models.csn`: One convolution mixes channels, another looks around, and no convolution does both
 - `vidnb.models.heads`: From feature maps to one row of class scores, and the loss that trains it
+- `vidnb.models.interlace`: A shift in time whose distance is learned, clip by clip (TIN)
 - `vidnb.models.layers`: Convolution, norm and activation under the names of the model zoo, and how their numbers start
+- `vidnb.models.losses`: How wrong scores are, as one number whose gradient says which way to move them
+- `vidnb.models.more_recognizers`: R(2+1)D, channel-separated and two-speed networks, as functions of the number of classes
+- `vidnb.models.r2plus1d`: A 3D convolution taken apart: first in space, then in time, with a non-linearity between
 - `vidnb.models.recognizers`: A backbone and a head make a model of videos; views in, one row of scores a video out
 - `vidnb.models.resnet3d`: Kernels with a length in time: I3D and SlowOnly, started from an image network's weights
 - `vidnb.models.shift`: Motion for nothing: a few channels of every frame come from its neighbours (TSM)
+- `vidnb.models.slowfast`: One pathway sees few frames with many channels, another many frames with few channels
+- `vidnb.transforms.augment`: Colours shaken, policies of torchvision, parts blotted out: one draw for a clip, the same in all its frames
+- `vidnb.transforms.boxes`: What was done to the frames, done to the boxes drawn on them
 - `vidnb.transforms.colour`: From grey levels to the numbers a network was trained on
 - `vidnb.transforms.compose`: A pipeline is a list; what each step reads and writes is declared, so a wrong list is refused when it is built
+- `vidnb.transforms.crops`: One box at random, one of a few sizes and places, or three, ten, many at once
 - `vidnb.transforms.decoding`: Frame indices in, frames out: the steps that open a file and read from it
+- `vidnb.transforms.dense_sampling`: Other plans of the same parts: clips packed into a window, frames at a steady pace, one frame in each part
 - `vidnb.transforms.formatting`: The last steps of a pipeline: axes in a network's order, arrays to tensors, and only what a batch needs
 - `vidnb.transforms.geometry`: Crop, resize and flip whole clips: frames and a box in, frames out
+- `vidnb.transforms.images`: Another normalisation, a square around a box, a batch of frames of several sizes
+- `vidnb.transforms.localization`: Features, proposals and labels of an untrimmed video, read by a pipeline
+- `vidnb.transforms.mixing`: Two clips and two labels become one of each: mixup and CutMix on a whole batch, where the batch is
+- `vidnb.transforms.proposal_sampling`: A stretch of a long video that may hold an action: frames from within it, from before it and from after it
 - `vidnb.transforms.sampling`: Which frames a model sees: a video's length in, frame indices out
+- `vidnb.video.extract`: A video as a folder of images, and what moved between them
+- `vidnb.video.faults`: A record of what could not be read, what to do about it, and a scan of a data set before anything is trained on it
+- `vidnb.video.files`: A clip inside an archive or behind a URL, as a file that any decoder can open
+- `vidnb.video.index`: Which frames a file has, when each is shown, and from where it can be decoded, without decoding it
+- `vidnb.video.jobs`: In parallel, safe to interrupt, with every broken file named
+- `vidnb.video.prepare`: Once made small, and easy to enter anywhere, a set of videos is read many times faster in every epoch
+- `vidnb.video.pyav`: What every reader does, and the one that is always there
 - `vidnb.video.rawframes`: The same reader over images that somebody extracted: RGB frames, or pairs of optical-flow images
 - `vidnb.video.reader`: A file and frame numbers in, exactly those frames out, whichever library decodes them
 - `vidnb.video.synth`: Real mp4 files made on the spot, whose class is a motion that no single frame shows

@@ -32,6 +32,7 @@ from vidnb.transforms.colour import *
 from vidnb.transforms.augment import *
 from vidnb.transforms.formatting import *
 from vidnb.transforms.mixing import *
+from vidnb.transforms.images import *
 from vidnb.transforms.localization import *
 from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
@@ -45,12 +46,19 @@ from vidnb.loading.show import *
 from vidnb.models.layers import *
 from vidnb.models.backbones2d import *
 from vidnb.models.shift import *
+from vidnb.models.interlace import *
 from vidnb.models.resnet3d import *
+from vidnb.models.r2plus1d import *
+from vidnb.models.csn import *
+from vidnb.models.slowfast import *
+from vidnb.models.losses import *
 from vidnb.models.heads import *
 from vidnb.models.recognizers import *
+from vidnb.models.more_recognizers import *
 from vidnb.view.results import *
 from vidnb.learn.learner import *
 from vidnb.learn.metrics import *
+from vidnb.learn.mixing import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.loader_bench import *
