@@ -30,7 +30,7 @@ Modules:
 - `vidnb.models.interlace`: A shift in time whose distance is learned, clip by clip (TIN)
 - `vidnb.models.layers`: Convolution, norm and activation under the names of the model zoo, and how their numbers start
 - `vidnb.models.losses`: How wrong scores are, as one number whose gradient says which way to move them
-- `vidnb.models.more_recognizers`: R(2+1)D, channel-separated and two-speed networks, as functions of the number of classes
+- `vidnb.models.more_recognizers`: R(2+1)D, channel-separated, two-speed and interlacing networks, as functions of the number of classes
 - `vidnb.models.r2plus1d`: A 3D convolution taken apart: first in space, then in time, with a non-linearity between
 - `vidnb.models.recognizers`: A backbone and a head make a model of videos; views in, one row of scores a video out
 - `vidnb.models.resnet3d`: Kernels with a length in time: I3D and SlowOnly, started from an image network's weights

@@ -152,6 +152,10 @@ def collate_kept(
 
 class GuardedLoader(DataLoader):
     "A `DataLoader` over a `GuardedDataset`: no empty batches, and errors that name their file"
+    def __init__(self,
+        dataset, # a `GuardedDataset`
+        **kwargs, # of `torch.utils.data.DataLoader`
+    ): super().__init__(dataset, **kwargs)
     @property
     def faults(self)->FaultLog: return self.dataset.faults
     def __iter__(self):
