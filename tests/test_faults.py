@@ -107,8 +107,9 @@ def test_predictions_keep_to_their_videos(folder, workers):
     files = sorted(folder.rglob('*.mp4'))
     bad = spoil(folder)
     dls = loaders(folder, workers, 'skip', files=files)
+    torch.manual_seed(0)
     learn = quiet(video_learner(dls, tiny3d))
-    torch.nn.init.normal_(learn.model.cls_head.fc_cls.weight, std=5) # so that videos differ in what is said of them
+    torch.nn.init.normal_(learn.model.cls_head.fc_cls.weight, std=20) # so that videos differ in what is said of them
     valid = [f for f in files if 'valid' in f.parts]
     good = [f for f in valid if str(f) not in bad]
     with pytest.warns(UserWarning, match='2 of 10 samples could not be read and have no row'): preds,targs = learn.get_preds()

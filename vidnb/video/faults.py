@@ -52,9 +52,9 @@ class FaultLog:
     def __repr__(self): return f'FaultLog: {self.report()}'
     def _repr_html_(self): return self.table().to_html(index=False) if len(self) else f'<p>{self.report()}</p>'
 
-def _remove(folder, pid):
+def _remove(folder, pid, getpid=os.getpid, rmtree=shutil.rmtree): # kept here, for at the end of a session modules are gone
     "A forked worker has a copy of the log, and must not clear the table"
-    if os.getpid() == pid: shutil.rmtree(folder, ignore_errors=True)
+    if getpid() == pid: rmtree(folder, ignore_errors=True)
 
 # %% ../../nbs/video/177_faults.ipynb #cceb9547
 @patch
