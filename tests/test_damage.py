@@ -95,17 +95,18 @@ print(*[round(o, 1) for o in seen])'''
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists('/proc/self/statm'), reason='memory is read from /proc')
 @pytest.mark.parametrize('backend', list(BACKENDS))
-def test_5000_reads_cost_no_memory(backend, tmp_path, capsys):
+def test_thousands_of_reads_cost_no_memory(backend, tmp_path, capsys):
     "Random clips of ten seconds and of half an hour, the file opened for each: memory stays where it is, and the same for both"
+    reads, grown, kept = (5000, 5, 10) if backend == 'pyav' else (600, 10, 60) # the others index a long file anew each time it is opened, and are slow
     if available_backends()[backend]: pytest.skip(f'{backend} cannot be used here: {available_backends()[backend]}')
     rng, end = np.random.default_rng(0), {}
     film = rng.integers(0, 256, (100, 6, 8, 3), np.uint8).repeat(12, 1).repeat(12, 2)
     for name,n in (('ten seconds', 100), ('half an hour', 18000)):
         path = write_video(tmp_path/f'{n}.mp4', (film[i % 100] for i in range(n)), fps=10)
-        done = subprocess.run([sys.executable, '-W', 'ignore', '-c', SOAK, str(path), backend, '5000'], capture_output=True, text=True, cwd=here.parent)
+        done = subprocess.run([sys.executable, '-W', 'ignore', '-c', SOAK, str(path), backend, str(reads)], capture_output=True, text=True, cwd=here.parent)
         assert done.returncode == 0, done.stderr[-2000:]
         seen = [float(o) for o in done.stdout.split()]
-        with capsys.disabled(): print(f'\n{backend}, {name}: {seen[1]:.0f} MB in use after 500 reads, {seen[3]:.0f} after 5000 ({seen[0]:.0f} and {seen[2]:.0f} with what the allocator keeps)')
-        assert seen[3]-seen[1] < 10 and seen[2]-seen[0] < 60, f'{name}: memory grows: {seen}'
+        with capsys.disabled(): print(f'\n{backend}, {name}: {seen[1]:.0f} MB in use after {reads//10} reads, {seen[3]:.0f} after {reads} ({seen[0]:.0f} and {seen[2]:.0f} with what the allocator keeps)')
+        assert seen[3]-seen[1] < grown and seen[2]-seen[0] < kept, f'{name}: memory grows: {seen}'
         end[name] = seen[3]
     assert end['half an hour']-end['ten seconds'] < 40, end
