@@ -4,7 +4,11 @@ A test (or a fixture, or a module that pytest collects) that needs shared test d
 these raise `MissingData` when the file is absent. That is a skip which names the file. It is a failure in CI on a machine that has the
 folder, because there a missing file is a mistake."""
 import os
+import signal
 import pytest
+
+# a shell that starts tests in the background has them ignore Ctrl-C, and what they start would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN: signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
