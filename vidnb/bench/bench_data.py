@@ -8,9 +8,9 @@ Docs: https://vidnb.github.io/vidnb/bench/bench_data.html.md"""
 
 # %% auto #0
 __all__ = ['PATTERNS', 'frames_of', 'read_vidnb', 'read_decord', 'read_torchcodec', 'read_opencv', 'DecodeOnly', 'read_floor',
-           'one_thread', 'usable', 'one_row', 'bench_decode', 'label_of', 'seed_chain', 'clip_seed', 'clip_v2',
-           'clip_vidnb', 'fused_chain', 'clip_steps', 'bench_clips', 'bench_chain', 'bench_prepared', 'repeat_video',
-           'clip_memory', 'bench_long', 'bench_films', 'bench_data', 'bench_text', 'show_bench']
+           'one_thread', 'usable', 'one_row', 'race_patterns', 'bench_decode', 'label_of', 'seed_chain', 'clip_seed',
+           'clip_v2', 'clip_vidnb', 'fused_chain', 'clip_steps', 'bench_clips', 'bench_chain', 'bench_prepared',
+           'repeat_video', 'clip_memory', 'bench_long', 'bench_films', 'bench_data', 'bench_text', 'show_bench']
 
 # %% ../../nbs/bench/982_bench_data.ipynb #3169a3f2
 import functools
@@ -105,6 +105,23 @@ def one_row(
     own, *others = times
     return dict(what, ms=1000*times[own].median()/clips, **{f'{o} x':ratio(times, o, own) for o in others})
 
+def race_patterns(
+    row:str, # what is timed
+    ways:dict, # name -> function of (path, frame numbers, Generator); vidnb's first
+    path, # a video
+    rounds:int, # how often each is timed
+    clips:int, # clips in each round
+    patterns, # which of `PATTERNS`
+)->pd.DataFrame: # a row for each pattern
+    "Race `ways` on the same frames of a video"
+    rows, n = [], len(scan_video(path))
+    for pattern in patterns:
+        inds = [frames_of(n, pattern, seed) for seed in range(1 if pattern == 'all' else clips)]
+        def run(f): return [f(path, i, np.random.default_rng(k)) for k,i in enumerate(inds)]
+        times = race({k:functools.partial(run, f) for k,f in ways.items()}, rounds, f'{row} {pattern}', time.process_time)
+        rows.append(one_row(times, len(inds), row=row, file=label_of(path), pattern=pattern))
+    return pd.DataFrame(rows)
+
 def bench_decode(
     path, # a video
     rounds:int=5, # how often each is timed
@@ -112,13 +129,8 @@ def bench_decode(
     patterns=PATTERNS, # which of `PATTERNS`
 )->pd.DataFrame: # a row for each pattern
     "Time of decoding frames of a video, beside other libraries and beside decoding without colours"
-    rows, n = [], len(scan_video(path))
-    for pattern in patterns:
-        inds = [frames_of(n, pattern, seed) for seed in range(1 if pattern == 'all' else clips)]
-        ways = dict(vidnb=read_vidnb, **usable(dict(decord=read_decord, torchcodec=read_torchcodec, OpenCV=read_opencv)), floor=read_floor)
-        times = race({k:functools.partial(lambda f: [f(path, i) for i in inds], f) for k,f in ways.items()}, rounds, f'decode {pattern}', time.process_time)
-        rows.append(one_row(times, len(inds), row='decode', file=label_of(path), pattern=pattern))
-    return pd.DataFrame(rows)
+    ways = dict(vidnb=read_vidnb, **usable(dict(decord=read_decord, torchcodec=read_torchcodec, OpenCV=read_opencv)), floor=read_floor)
+    return race_patterns('decode', {k:(lambda p, inds, rng, f=f: f(p, inds)) for k,f in ways.items()}, path, rounds, clips, patterns)
 
 def label_of(
     path, # a video
@@ -184,14 +196,9 @@ def bench_clips(
     patterns=PATTERNS, # which of `PATTERNS`
 )->pd.DataFrame: # a row for each pattern
     "Time from a file to a training clip of 224 pixels, beside the seed's way and torchvision's"
-    rows, n = [], len(scan_video(path))
     ways = dict(vidnb=clip_vidnb, **usable({'vidnb, lazy steps':clip_steps, "decord + seed's steps":functools.partial(clip_seed, read_decord), "OpenCV + seed's steps":functools.partial(clip_seed, read_opencv),
                                             'torchcodec + v2':clip_v2}))
-    for pattern in patterns:
-        inds = [frames_of(n, pattern, seed) for seed in range(1 if pattern == 'all' else clips)]
-        times = race({k:functools.partial(lambda f: [f(path, i, np.random.default_rng(k)) for k,i in enumerate(inds)], f) for k,f in ways.items()}, rounds, f'clips {pattern}', time.process_time)
-        rows.append(one_row(times, len(inds), row='file to clip', file=label_of(path), pattern=pattern))
-    return pd.DataFrame(rows)
+    return race_patterns('file to clip', ways, path, rounds, clips, patterns)
 
 # %% ../../nbs/bench/982_bench_data.ipynb #99d4ce36
 def bench_chain(
