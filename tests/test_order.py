@@ -159,7 +159,7 @@ def outside_imports(tree):
     return walk(tree, False, False)
 
 # distributions of modules that may not be installed here
-usual = {'cv2':'opencv-python-headless', 'av':'av', 'decord':'decord', 'torchcodec':'torchcodec', 'timm':'timm', 'pycocotools':'pycocotools'}
+usual = {'cv2':'opencv-python-headless', 'av':'av', 'decord':'decord', 'torchcodec':'torchcodec', 'timm':'timm', 'pycocotools':'pycocotools', 'safetensors':'safetensors', 'pytorchvideo':'pytorchvideo'}
 
 def unlisted(tree, always, sometimes, extras, dists):
     "What `tree` imports against the rules, as text"
@@ -171,7 +171,7 @@ def unlisted(tree, always, sometimes, extras, dists):
 
 def listed():
     reqs = [Requirement(r) for r in settings('requirements')]
-    extras = {canonicalize_name(Requirement(r).name) for r in settings('timm_requirements')} | {'torchcodec', 'ipython', 'nbdev'}
+    extras = {canonicalize_name(Requirement(r).name) for r in settings('timm_requirements')} | {'torchcodec', 'ipython', 'nbdev', 'safetensors', 'pytorchvideo'}
     return {canonicalize_name(r.name) for r in reqs if not r.marker}, {canonicalize_name(r.name) for r in reqs if r.marker}, extras, packages_distributions()
 
 def test_imports_are_requirements():
