@@ -38,7 +38,7 @@ def average_clip(
     if average_clips == 'prob': cls_score = cls_score.softmax(1)
     return cls_score.unflatten(0, (-1,num_views)).mean(1)
 
-# %% ../../nbs/models/580_recognizers.ipynb #efb4e39d
+# %% ../../nbs/models/580_recognizers.ipynb #2a0dbf1f
 _convs = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 def unfit(
@@ -58,7 +58,7 @@ def check_scores(
     imgs:torch.Tensor, # the clips they are of
 )->torch.Tensor: # `rows`
     "`ValueError` that names row, class and cause where a score is NaN or infinite"
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.isfinite(rows).all(): return rows
+    if rows.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.isfinite(rows).all(): return rows
     i,k = (~torch.isfinite(rows)).nonzero()[0].tolist()
     why = 'the weights, or half precision that overflows' if torch.isfinite(imgs).all() else 'the clips, which hold such values themselves'
     raise ValueError(f'score of row {i}, class {k} is {rows[i,k].item()}; look at {why}')
