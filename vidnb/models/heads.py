@@ -30,9 +30,12 @@ class AvgConsensus(nn.Module):
 
 def pool_map(
     x:torch.Tensor, # map (n,c,...) or vectors (n,c)
-)->torch.Tensor: # (n,c)
-    "Mean over everything behind the channels"
-    return x.flatten(2).mean(2) if x.dim() > 2 else x
+    spatial_type:str='avg', # 'avg': mean, 'max': largest value, None: every place is a feature
+)->torch.Tensor: # (n,c); with None (n,c·places)
+    "What is behind the channels of `x`, averaged or as `spatial_type` says"
+    if x.dim() == 2: return x
+    if spatial_type is None: return x.flatten(1)
+    return x.flatten(2).mean(2) if spatial_type == 'avg' else x.flatten(2).amax(2)
 
 # %% ../../nbs/models/560_heads.ipynb #6c2a731b
 def batch_accuracy(
@@ -86,10 +89,12 @@ def loss(self:BaseHead,
 _ce = dict(type='CrossEntropyLoss')
 
 def check_spatial(
-    spatial_type:str, # 'avg' is the only one
-):
+    spatial_type:str, # what was asked for
+    known=('avg', None), # what the head has
+)->str: # the same
     "`ValueError` for a pooling that a head does not have"
-    if spatial_type != 'avg': raise ValueError(f"heads average over space, spatial_type='avg'; got {spatial_type!r}")
+    if spatial_type not in known: raise ValueError(f"this head pools by spatial_type={' or '.join(map(repr, known))}; got {spatial_type!r}")
+    return spatial_type
 
 class TSNHead(BaseHead):
     "Average over space, then the segments' consensus, then scores"
@@ -97,20 +102,20 @@ class TSNHead(BaseHead):
         num_classes:int, # classes
         in_channels:int, # features that come in
         loss_cls=_ce, # (scores, labels) -> tensor, or a dict with its type
-        spatial_type:str='avg', # average over space
+        spatial_type:str='avg', # average over space; None: take every place as a feature
         consensus=dict(type='AvgConsensus', dim=1), # a module on (n,segments,c), or a dict
         dropout_ratio:float=.4, # chance that a feature is dropped in training
         init_std:float=.01, # standard deviation of the first weights
         **kw, # multi_class, label_smooth_eps, topk
     ):
-        check_spatial(spatial_type)
         super().__init__(num_classes, in_channels, loss_cls, dropout_ratio=dropout_ratio, init_std=init_std, **kw)
+        self.spatial_type = check_spatial(spatial_type)
         self.consensus = AvgConsensus(consensus.get('dim', 1)) if isinstance(consensus, dict) and consensus['type'] == 'AvgConsensus' else build(consensus)
     def forward(self,
         x:torch.Tensor, # (n·segments,c,h,w) or (n·segments,c)
         num_segs:int=1, # segments
     )->torch.Tensor: # (n,k)
-        return self.classify(self.consensus(pool_map(x).unflatten(0, (-1,num_segs))).squeeze(1))
+        return self.classify(self.consensus(pool_map(x, self.spatial_type).unflatten(0, (-1,num_segs))).squeeze(1))
 
 # %% ../../nbs/models/560_heads.ipynb #f27bd2ea
 class TSMHead(BaseHead):
@@ -120,7 +125,7 @@ class TSMHead(BaseHead):
         in_channels:int, # features that come in
         num_segments:int=8, # frames of a clip
         loss_cls=_ce, # (scores, labels) -> tensor, or a dict with its type
-        spatial_type:str='avg', # average over space
+        spatial_type:str='avg', # average over space; None: take every place as a feature
         consensus=dict(type='AvgConsensus', dim=1), # a module on (n,segments,k), or a dict
         dropout_ratio:float=.8, # chance that a feature is dropped in training
         init_std:float=.001, # standard deviation of the first weights
@@ -128,8 +133,8 @@ class TSMHead(BaseHead):
         temporal_pool:bool=False, # does the backbone halve time?
         **kw, # multi_class, label_smooth_eps, topk
     ):
-        check_spatial(spatial_type)
         super().__init__(num_classes, in_channels, loss_cls, dropout_ratio=dropout_ratio, init_std=init_std, **kw)
+        self.spatial_type = check_spatial(spatial_type)
         self.num_segments,self.halved = num_segments,is_shift and temporal_pool
         self.consensus = AvgConsensus(consensus.get('dim', 1)) if isinstance(consensus, dict) and consensus['type'] == 'AvgConsensus' else build(consensus)
     def forward(self,
@@ -138,7 +143,7 @@ class TSMHead(BaseHead):
     )->torch.Tensor: # (n,k)
         t = (self.num_segments+1)//2 if self.halved else self.num_segments
         if len(x) % t: raise ValueError(f'{len(x)} frames are no whole number of clips of {t}; set num_segments to the length of the clips')
-        return self.consensus(self.classify(pool_map(x)).unflatten(0, (-1,t))).squeeze(1)
+        return self.consensus(self.classify(pool_map(x, self.spatial_type)).unflatten(0, (-1,t))).squeeze(1)
 
 # %% ../../nbs/models/560_heads.ipynb #02303421
 class I3DHead(BaseHead):
@@ -147,18 +152,18 @@ class I3DHead(BaseHead):
         num_classes:int, # classes
         in_channels:int, # features that come in
         loss_cls=_ce, # (scores, labels) -> tensor, or a dict with its type
-        spatial_type:str='avg', # average over space and time
+        spatial_type:str='avg', # average over space and time; None: take every place as a feature
         dropout_ratio:float=.5, # chance that a feature is dropped in training
         init_std:float=.01, # standard deviation of the first weights
         **kw, # multi_class, label_smooth_eps, topk
     ):
-        check_spatial(spatial_type)
         super().__init__(num_classes, in_channels, loss_cls, dropout_ratio=dropout_ratio, init_std=init_std, **kw)
+        self.spatial_type = check_spatial(spatial_type)
     def forward(self,
         x:torch.Tensor, # (n,c,t,h,w) or (n,c)
         num_segs:int=None, # unused
     )->torch.Tensor: # (n,k)
-        return self.classify(pool_map(x))
+        return self.classify(pool_map(x, self.spatial_type))
 
 # %% ../../nbs/models/560_heads.ipynb #311171eb
 class SlowFastHead(BaseHead):
@@ -167,16 +172,16 @@ class SlowFastHead(BaseHead):
         num_classes:int, # classes
         in_channels:int, # features that come in, of both pathways
         loss_cls=_ce, # (scores, labels) -> tensor, or a dict with its type
-        spatial_type:str='avg', # average over space and time
+        spatial_type:str='avg', # average over space and time; None: take every place as a feature
         dropout_ratio:float=.8, # chance that a feature is dropped in training
         init_std:float=.01, # standard deviation of the first weights
         **kw, # multi_class, label_smooth_eps, topk
     ):
-        check_spatial(spatial_type)
         super().__init__(num_classes, in_channels, loss_cls, dropout_ratio=dropout_ratio, init_std=init_std, **kw)
+        self.spatial_type = check_spatial(spatial_type)
     def forward(self,
         x:tuple, # (slow, fast): (n,c,t,h,w) and (n,d,u,h,w), or vectors
         num_segs:int=None, # unused
     )->torch.Tensor: # (n,k)
         slow,fast = x
-        return self.classify(torch.cat([pool_map(fast), pool_map(slow)], 1))
+        return self.classify(torch.cat([pool_map(o, self.spatial_type) for o in (fast,slow)], 1))
