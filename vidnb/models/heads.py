@@ -15,7 +15,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 from .layers import *
-from .losses import checked_label, smooth_labels
+from .losses import BaseWeightedLoss, checked_label, smooth_labels
 from ..transforms.compose import build
 
 # %% ../../nbs/models/560_heads.ipynb #6488242f
@@ -77,13 +77,13 @@ def loss(self:BaseHead,
     **kw, # of the loss, such as the masks of `HVULoss`
 )->dict: # 0-dim tensors by name
     "Dict of `loss_cls`, and of `top1_acc` and `top5_acc` where a sample has one label"
-    out = {}
-    if not self.multi_class and labels.shape != cls_score.shape:
-        labels = labels.reshape(-1)
-        out = {f'top{k}_acc':a for k,a in zip(self.topk, batch_accuracy(cls_score.detach(), labels, self.topk))}
+    single = not self.multi_class and labels.shape != cls_score.shape
+    truth = labels = labels.reshape(-1) if single else labels
     if self.label_smooth_eps: labels = smooth_labels(checked_label(cls_score, labels), self.num_classes, self.label_smooth_eps)
+    elif single and not isinstance(self.loss_cls, BaseWeightedLoss): truth = labels = checked_label(cls_score, labels, getattr(self.loss_cls, 'ignore_index', -100))
     got = self.loss_cls(cls_score, labels, **kw)
-    return out | (got if isinstance(got, dict) else {'loss_cls': got})
+    hits = zip(self.topk, batch_accuracy(cls_score.detach(), truth, self.topk)) if single else ()
+    return {f'top{k}_acc':a for k,a in hits} | (got if isinstance(got, dict) else {'loss_cls': got})
 
 # %% ../../nbs/models/560_heads.ipynb #6ce6bef5
 _ce = dict(type='CrossEntropyLoss')

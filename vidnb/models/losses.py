@@ -38,7 +38,7 @@ def checked_label(
     if not (bad.any() | nan.any()).item(): return label
     if nan.any(): raise ValueError(f'scores of sample {nan.any(1).nonzero()[0].item()} hold NaN; look at the input, or lower the learning rate')
     at = tuple(bad.nonzero()[0].tolist())
-    raise ValueError(f'label {label[at].item():g} of sample {at[0]} is out of range; ' + ('shares of classes are from 0 to 1' if soft else f'{k} classes have labels {first} to {first+k-1}'))
+    raise ValueError(f'label {label[at].item():g} of sample {at[0]}{f", class {at[1]}" if soft else ""} is out of range; ' + ('shares of classes are from 0 to 1' if soft else f'{k} classes have labels {first} to {first+k-1}'))
 
 # %% ../../nbs/models/555_losses.ipynb #e60cce87
 class BaseWeightedLoss(nn.Module):
