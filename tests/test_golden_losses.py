@@ -116,4 +116,4 @@ def test_seed_losses_say_what_is_wrong():
         with expect_error(ValueError, 'label 3 of sample 1 is out of range; 3 classes have labels 0 to 2'): loss(s, torch.tensor([0, 3, 1, 1]))
         with expect_error(ValueError, 'scores of sample 0 hold NaN'): loss(s*float('nan'), torch.tensor([0, 2, 1, 1]))
         with expect_error(ValueError, 'labels have shape (3,)'): loss(s, torch.tensor([0, 2, 1]))
-    with expect_error(ValueError, 'label 2 of sample 0 is out of range; shares'): BCELossWithLogits()(s, torch.full((4, 3), 2))
+    with expect_error(ValueError, 'label 2 of sample 0, class 0 is out of range; shares'): BCELossWithLogits()(s, torch.full((4, 3), 2))
