@@ -4,6 +4,7 @@ import torch
 from vidnb.core.testing import test_same
 from vidnb.models.recognizers import Recognizer3D
 from vidnb.models.timesformer import ATTENTION_TYPES, TimeSformer, TimeSformerHead, load_vit
+from vidnb.models.videomae import VisionTransformer, load_videomae
 transformers = pytest.importorskip('transformers')
 
 size = dict(image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_frames=4, num_labels=7)
@@ -38,3 +39,28 @@ def test_timesformer(attention_type):
     head = TimeSformerHead(7, 32)
     head.fc_cls.load_state_dict(theirs.classifier.state_dict())
     same_scores(Recognizer3D(body, head), theirs, mean_logits if attention_type == 'space_only' else logits)
+
+@pytest.mark.parametrize('pooled', (True, False))
+@pytest.mark.parametrize('biased', (True, False))
+def test_videomae(pooled, biased):
+    cfg = transformers.VideoMAEConfig(**size, intermediate_size=128, tubelet_size=2, use_mean_pooling=pooled, qv_bias=biased, layer_norm_eps=1e-6)
+    theirs = randomised(transformers.VideoMAEForVideoClassification(cfg))
+    body = VisionTransformer(32, 8, embed_dims=32, depth=2, num_heads=4, num_frames=4, use_mean_pooling=pooled, qkv_bias=biased)
+    state = {k.replace('videomae.layernorm.', 'norm.'): v for k,v in theirs.state_dict().items()}
+    assert load_videomae(body, state) == ['classifier.weight', 'classifier.bias']
+    if pooled: body.fc_norm.eps = theirs.fc_norm.eps
+    head = TimeSformerHead(7, 32)
+    head.fc_cls.load_state_dict(theirs.classifier.state_dict())
+    same_scores(Recognizer3D(body, head), theirs)
+
+def test_videomae_before_fine_tuning():
+    "The encoder of the pre-training network, all tokens visible"
+    cfg = transformers.VideoMAEConfig(**size, intermediate_size=128, tubelet_size=2, layer_norm_eps=1e-6, decoder_num_hidden_layers=1, decoder_hidden_size=16, decoder_num_attention_heads=2, decoder_intermediate_size=32)
+    theirs = randomised(transformers.VideoMAEForPreTraining(cfg))
+    body = VisionTransformer(32, 8, embed_dims=32, depth=2, num_heads=4, num_frames=4, return_feat_map=True).eval()
+    left = load_videomae(body, theirs.state_dict())
+    assert left and {k.split('.')[0] for k in left} == {'mask_token', 'encoder_to_decoder', 'decoder'}
+    x = torch.randn(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        want = theirs.videomae(x.transpose(1, 2)).last_hidden_state
+        test_same(body(x).flatten(2).transpose(1, 2), want, eps=1e-4*want.abs().max().item())
