@@ -117,3 +117,11 @@ def test_interrupted_prepare_says_how_to_go_on(tmp_path):
     test_same([p.returncode, said, [l for l in err.splitlines() if not l.startswith('preparing')]], [130, '', ['vidnb prepare: stopped; what is done is kept, and the same command goes on from there']])
     kept = len([f for f in (tmp_path/'out').glob('*.mp4') if f.name[0] != '.'])
     test_same(subprocess.run(args, capture_output=True, text=True).stdout[:14], f'{6-kept} made, {kept} kept')
+
+def test_bench_models_prints_its_rows(tmp_path):
+    pytest.importorskip('pytorchvideo')
+    out = vidnb('bench', 'models', 'SlowFast-R50', 'TSM-R50', '--size', 32, '--rounds', 1, '--device', 'cpu', '--out', tmp_path/'t.csv')
+    test_same([out.returncode, 'Traceback' in out.stderr], [0, False])
+    assert 'on cpu, 1 thread' in out.stdout and 'TSM-R50: the peer is the network without its shift' in out.stdout, out.stdout
+    rows = list(csv.DictReader((tmp_path/'t.csv').open()))
+    test_same([(r['row'], r['network'], r['of'], float(r['peer x']) > 0) for r in rows], [(k, n, of, True) for k in ('forward', 'training') for n,of in (('SlowFast-R50', 'PyTorchVideo'), ('TSM-R50', 'vidnb, TSN'))])
