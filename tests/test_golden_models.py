@@ -13,10 +13,11 @@ from vidnb.transforms.compose import build
 RECOGNIZERS = ['Recognizer2D_ResNet50_TSNHead', 'Recognizer2D_ResNet18_TSNHead_prob', 'Recognizer2D_ResNetTSM50_TSMHead',
                'Recognizer2D_ResNetTSM50_temporal_pool', 'Recognizer3D_ResNet3d50_I3DHead', 'Recognizer3D_ResNet3dSlowOnly50_I3DHead_prob_2clips',
                'Recognizer3D_ResNet3d18_I3DHead_score_3clips', 'Recognizer3D_ResNet3dSlowOnly50flow_I3DHead', 'Recognizer3D_ResNet2Plus1d34_I3DHead',
-               'Recognizer3D_ResNet3dCSN50ir_I3DHead', 'Recognizer3D_SlowFast50_SlowFastHead', 'Recognizer2D_ResNetTIN50_TSMHead']
+               'Recognizer3D_ResNet3dCSN50ir_I3DHead', 'Recognizer3D_SlowFast50_SlowFastHead', 'Recognizer2D_ResNetTIN50_TSMHead',
+               'Recognizer2D_ResNetTSM50_NL_TSMHead', 'Recognizer2D_MobileNetV2_TSNHead', 'Recognizer2D_MobileNetV2TSM_TSMHead',
+               'Recognizer3D_SlowOnly_TPN_TPNHead']
 INFLATED = {'inflate/ResNet50_2d': ResNet, 'inflate/ResNet3d50': ResNet3d}
-LATER = {'Recognizer2D_ResNetTSM50_NL_TSMHead', 'Recognizer2D_MobileNetV2_TSNHead',
-         'Recognizer3D_SlowOnly_TPN_TPNHead', 'Recognizer2D_MobileNetV2TSM_TSMHead', 'BMN/0', 'BMN/1', 'TEM/0', 'TEM/1', 'PEM/0', 'PEM/1',
+LATER = {'BMN/0', 'BMN/1', 'TEM/0', 'TEM/1', 'PEM/0', 'PEM/1',  # localisation
          'SSNHead/train/0', 'SSNHead/test/0', 'SSNHead/train/1', 'SSNHead/test/1', 'SSN/forward_test/0'}
 
 def close(got, want, case, where):
