@@ -36,7 +36,7 @@ class BasicBlock(nn.Module):
         self.conv1 = conv_bn(nn.Conv2d(ni, nf, 3, stride, dilation, dilation, bias=False), norm_cfg, act_cfg)
         self.conv2 = conv_bn(nn.Conv2d(nf, nf, 3, 1, 1, bias=False), norm_cfg, None)
         self.downsample,self.act,self.with_cp = downsample,act_layer(act_cfg),with_cp
-    def body(self, x): return self.conv2(self.conv1(x)) + (x if self.downsample is None else self.downsample(x))
+    def body(self, x): return self.conv2(self.conv1(x)).add_(x if self.downsample is None else self.downsample(x))
     def forward(self, x): return self.act(maybe_checkpoint(self.body, x, self.with_cp))
 
 # %% ../../nbs/models/505_backbones2d.ipynb #325b8080
@@ -50,7 +50,7 @@ class Bottleneck(nn.Module):
         self.conv2 = conv_bn(nn.Conv2d(nf, nf, 3, s2, dilation, dilation, bias=False), norm_cfg, act_cfg)
         self.conv3 = conv_bn(nn.Conv2d(nf, 4*nf, 1, bias=False), norm_cfg, None)
         self.downsample,self.act,self.with_cp = downsample,act_layer(act_cfg),with_cp
-    def body(self, x): return self.conv3(self.conv2(self.conv1(x))) + (x if self.downsample is None else self.downsample(x))
+    def body(self, x): return self.conv3(self.conv2(self.conv1(x))).add_(x if self.downsample is None else self.downsample(x))
     def forward(self, x): return self.act(maybe_checkpoint(self.body, x, self.with_cp))
 
 # %% ../../nbs/models/505_backbones2d.ipynb #18b83ba1

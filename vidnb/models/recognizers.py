@@ -107,12 +107,12 @@ class BaseRecognizer(nn.Module):
         if not return_loss: return self.test(imgs)
         if label is None: raise ValueError('a loss needs labels: pass label, or return_loss=False for scores')
         x,num_segs = self.views(imgs)
-        rows,aux = self.run(x, num_segs, label)
+        rows,aux = self.rows_of(x, num_segs, label)
         return self.cls_head.loss(self.average(rows, len(imgs), 'score'), label) | aux
 
 # %% ../../nbs/models/580_recognizers.ipynb #64da1b02
 @patch
-def run(self:BaseRecognizer,
+def rows_of(self:BaseRecognizer,
     x:torch.Tensor, # what `views` gave, or a part of it
     num_segs:int, # frames of a clip
     label:torch.Tensor=None, # of the videos, for a neck with a loss
@@ -137,7 +137,7 @@ def score(self:BaseRecognizer,
     x,num_segs = self.views(imgs)
     step = self.test_cfg.get('max_testing_views')
     parts = [x] if step is None or self.training else x.split(step*num_segs)
-    return torch.cat([self.run(p, num_segs)[0] for p in parts])
+    return torch.cat([self.rows_of(p, num_segs)[0] for p in parts])
 
 @patch
 def average(self:BaseRecognizer,
@@ -254,13 +254,14 @@ def features(self:BaseRecognizer,
     for n in names:
         if n not in parts: raise ValueError(f'there is no part {n!r}; the nearest are {", ".join(get_close_matches(n, parts, 3, 0))}')
     last,outs = {},{n:[] for n in names}
-    hooks = [parts[n].register_forward_hook(lambda m, i, o, n=n: last.__setitem__(n, o)) for n in names]
+    def keep(n, o): last[n] = pool_layer(o, channel_dim).clone() if pool else o.clone() if isinstance(o, torch.Tensor) else tuple(t.clone() for t in o)  # what comes next may work in place
+    hooks = [parts[n].register_forward_hook(lambda m, i, o, n=n: keep(n, o)) for n in names]
     x,num_segs = self.views(imgs)
     try:
         for p in x.split((self.test_cfg.get('max_testing_views') or len(x))*num_segs):
-            try: self.extract_feat(p) if all(n.split('.')[0] == 'backbone' for n in names) else self.run(p, num_segs)
+            try: self.extract_feat(p) if all(n.split('.')[0] == 'backbone' for n in names) else self.rows_of(p, num_segs)
             except RuntimeError as e: raise unfit(e, p, self.backbone) from e
-            for n in names: outs[n].append(pool_layer(last.pop(n), channel_dim) if pool else last.pop(n))
+            for n in names: outs[n].append(last.pop(n))
     except KeyError as e: raise ValueError(f'{e.args[0]!r} takes no part when a batch is scored') from None
     finally:
         for h in hooks: h.remove()

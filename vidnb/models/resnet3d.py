@@ -49,7 +49,7 @@ class BasicBlock3d(nn.Module):
         self.downsample,self.act,self.with_cp = downsample,act_layer(act_cfg),with_cp
         self.non_local_block = None if non_local is None else NonLocal3d(nf, **non_local)
     last = property(lambda self: self.conv2)
-    def body(self, x): return self.conv2(self.conv1(x)) + (x if self.downsample is None else self.downsample(x))
+    def body(self, x): return self.conv2(self.conv1(x)).add_(x if self.downsample is None else self.downsample(x))
     def forward(self, x):
         x = self.act(maybe_checkpoint(self.body, x, self.with_cp))
         return x if self.non_local_block is None else self.non_local_block(x)
@@ -69,7 +69,7 @@ class Bottleneck3d(nn.Module):
         self.non_local_block = None if non_local is None else NonLocal3d(4*nf, **non_local)
     last = property(lambda self: self.conv3)
     def middle(self, conv, nf, kernel, stride, dilation, norm_cfg, act_cfg): return conv_bn(conv(nf, nf, kernel, stride, dilation), norm_cfg, act_cfg)
-    def body(self, x): return self.conv3(self.conv2(self.conv1(x))) + (x if self.downsample is None else self.downsample(x))
+    def body(self, x): return self.conv3(self.conv2(self.conv1(x))).add_(x if self.downsample is None else self.downsample(x))
     def forward(self, x):
         x = self.act(maybe_checkpoint(self.body, x, self.with_cp))
         return x if self.non_local_block is None else self.non_local_block(x)

@@ -25,11 +25,10 @@ def temporal_shift(
     "Move the first channels one frame back in time, the next ones one frame ahead (Lin et al. 2019, fig. 1b)"
     if len(x) % num_segments: raise ValueError(f'{len(x)} frames are no whole number of clips of {num_segments}; see set_num_segments')
     x = x.unflatten(0, (-1,num_segments))
-    f,out = x.shape[2]//shift_div,torch.zeros_like(x)
-    out[:,:-1,:f]    = x[:,1:,:f]
-    out[:,1:,f:2*f]  = x[:,:-1,f:2*f]
-    out[:,:,2*f:]    = x[:,:,2*f:]
-    return out.flatten(0, 1)
+    f = x.shape[2]//shift_div
+    ahead,back,stay = x.split([f, f, x.shape[2]-2*f], 2)
+    none = torch.zeros_like(ahead[:,:1])
+    return torch.cat([torch.cat([ahead[:,1:],none], 1), torch.cat([none,back[:,:-1]], 1), stay], 2).flatten(0, 1)
 
 # %% ../../nbs/models/510_shift.ipynb #c86522d9
 class TemporalShift(nn.Module):
