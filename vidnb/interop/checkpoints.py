@@ -247,7 +247,7 @@ def _of_head(name, named, model, head):
     ours = next((k for k,v in named.names.items() if v == name), '')
     return (head == 'skip' or not hasattr(model, 'cls_head')) and (ours.startswith('cls_head.') or bool(re.match(r'(fc|head|classifier)\.', name)))
 
-# %% ../../nbs/interop/870_checkpoints.ipynb #12b1c882
+# %% ../../nbs/interop/870_checkpoints.ipynb #c114b6f1
 _boxes = {'mmaction2':'state_dict', 'pytorchvideo':'model_state', 'pyslowfast':'model_state', 'videomae':'model', 'timesformer':'model'}
 
 def _known(source): return re.sub(r'\W', '', source.lower())
@@ -258,17 +258,19 @@ def saved_state(
 )->dict: # name -> tensor
     "The weights of `model` as another library names and arranges them; `ValueError` if it has no such network"
     state,wanted = {k: v.detach().cpu() for k,v in model.state_dict().items()},_known(layout)
-    if wanted in ('vidnb', 'mmaction2'): return state
+    if wanted == 'mmaction2': return next((theirs for l in LAYOUTS if isinstance(l.pairs, tuple) and l.source == 'MMAction2' for theirs,left in [from_zoo(state, l)] if not left and recognise(theirs) is l), state)
+    if wanted == 'vidnb': return state
     sources = sorted({_known(l.source) for l in LAYOUTS})
     if wanted not in (*sources, 'timm'): raise ValueError(f'layout is one of vidnb, timm, {", ".join(sources)}; got {layout!r}')
     if wanted in ('torchvision', 'timm') and (back := _unwrapped(model, state)): return back
     why = []
     for l in LAYOUTS:
         if _known(l.source) != ('torchvision' if wanted == 'timm' else wanted) or not l.pairs: continue
-        keep = {k: v for k,v in state.items() if not (l.fixed and re.fullmatch(l.fixed, k)) and not (l.bare and re.search(l.bare, k) and torch.equal(v, _identity(model, k)))}
-        theirs,left = from_zoo(keep, l)
+        bare = [k for k in state if l.bare and re.search(l.bare, k)]
+        theirs,left = from_zoo({k: v for k,v in state.items() if k not in bare and not (l.fixed and re.fullmatch(l.fixed, k))}, l)
         if not left and recognise(theirs) is l:
-            if not (bad := _differs(l, model)): return theirs
+            bad = _differs(l, model) + [f'{k} changes something, and there is no such norm' for k in bare if not _is_norm_count(k) and not torch.allclose(state[k], _identity(model, k))][:1]
+            if not bad: return theirs
             why += bad
     raise ValueError(f'{layout} has no network like this one ({_mine(model)})' + (f': {"; ".join(why)}' if why else ''))
 

@@ -94,7 +94,7 @@ def check_names(
         raise ValueError(f'{path}: holds a whole model object ({", ".join(bad[:3])}), which is code, not only its weights; where it can be opened, save model.state_dict()')
     raise ValueError(f'{path}: asks for {", ".join(bad[:5])}, which is no part of weights: loading it would run code. It was not loaded')
 
-# %% ../../nbs/interop/866_weight_files.ipynb #cf76e3a7
+# %% ../../nbs/interop/866_weight_files.ipynb #e084018b
 def file_kind(
     path, # a file
 )->str: # 'zip', 'pickle', 'safetensors', 'tar', or a word for what is no checkpoint
@@ -102,7 +102,7 @@ def file_kind(
     with open(path, 'rb') as f: head = f.read(300)
     if not head: return 'an empty file'
     if head[:4] == b'PK\3\4': return 'zip'
-    if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') <= os.path.getsize(path): return 'safetensors'
+    if head[6:9] == b'\0\0{': return 'safetensors'
     if head[:1] == b'\x80': return 'pickle'
     if head[257:262] == b'ustar': return 'tar'
     if re.match(rb'\s*<(!doctype|html|\?xml)', head, re.I): return 'a web page'
