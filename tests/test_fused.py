@@ -55,3 +55,9 @@ def test_learners_of_other_classes_are_refused(root, tmp_path):
     shutil.copytree(root, tmp_path/'x')
     for split in ('train', 'valid'): (tmp_path/'x'/split/'b').rename(tmp_path/'x'/split/'c')
     with pytest.raises(ValueError, match="different classes"): fuse_preds([video_learner(loaders(r, 'skip'), tiny3d) for r in (root, tmp_path/'x')])
+
+def test_what_callbacks_call_their_own_is_no_part_of_a_recogniser(root, recwarn):
+    "fastai's learner passes the attributes of its model on, and warns of a callback that sets one of the same name"
+    learn = video_learner(loaders(root, 'skip'), tiny3d)
+    learn.fit(1)
+    test_same([str(w.message) for w in recwarn if 'shadowing' in str(w.message)] == [], True)
