@@ -243,7 +243,7 @@ def _bench(sub):
     c.add_argument('what', nargs='*', metavar='[data | models] [PATH | NETWORK ...]', help='data: from files to clips, beside other ways; models: networks, beside other libraries; PATH: a video or a folder of videos (made up if not given); NETWORK: some networks (all of them)')
     c.add_argument('--rounds', type=int, default=None, help='how often each way is timed (5; models: 3)')
     c.add_argument('--out', default=None, metavar='CSV', help='file for the table')
-    c.add_argument('--size', type=int, default=112, help='models: height and width of clips, pixels (%(default)s)')
+    c.add_argument('--size', type=int, default=96, help='models: height and width of clips, pixels (%(default)s)')
     c.add_argument('--batch', type=int, default=None, help='models: clips in a batch (1; on a GPU 8)')
     c.add_argument('--full', action='store_true', help='models: 224 pixels and as many frames as in the papers')
     c.add_argument('--compile', action='store_true', help='models: compiled, too; takes minutes for each network')
@@ -257,7 +257,7 @@ def _bench(sub):
 
 def models_table(
     networks=(), # their names; none: all of them
-    size:int=112, # height and width of clips, pixels
+    size:int=96, # height and width of clips, pixels
     batch:int=None, # clips in a batch; None: 1, on a GPU 8
     full:bool=False, # 224 pixels and as many frames as in the papers?
     rounds:int=3, # how often each way is timed

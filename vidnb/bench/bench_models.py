@@ -8,7 +8,7 @@ Docs: https://vidnb.github.io/vidnb/bench/bench_models.html.md"""
 
 # %% auto #0
 __all__ = ['CONTESTS', 'VARIANTS', 'PEAKS', 'count_flops', 'FrameMean', 'SlowAndFast', 'sized_mvit', 'Contest', 'try_build',
-           'channels_last', 'half_type', 'left_out', 'as_variant', 'waited', 'forward_run', 'training_run',
+           'channels_last', 'half_type', 'has_bf16', 'left_out', 'as_variant', 'waited', 'forward_run', 'training_run',
            'device_peak', 'contenders', 'model_row', 'pick_device', 'bench_models', 'models_text']
 
 # %% ../../nbs/bench/986_bench_models.ipynb #a7c3bf1d
@@ -82,10 +82,10 @@ def _ptv_slow(t, s): return _ptv('resnet', 'create_resnet', head_pool_kernel_siz
 def _ptv_slowfast(t, s): return SlowAndFast(_ptv('slowfast', 'create_slowfast', head_pool_kernel_sizes=((t//4,*_map(s)), (t,*_map(s)))))
 def _ptv_x3d(t, s): return _ptv('x3d', 'create_x3d', input_clip_length=t, input_crop_size=s)
 
-# %% ../../nbs/bench/986_bench_models.ipynb #e7bb706f
+# %% ../../nbs/bench/986_bench_models.ipynb #8755a246
 def sized_mvit(
     frames:int, # of a clip, even
-    size:int, # height and width, a multiple of 32
+    size:int, # height and width, pixels
     num_classes:int=400, # scores
 )->nn.Module: # torchvision's MViT
     "MViTv2-S for clips of any length and size (Li et al. 2022, tab. 2)"
@@ -133,7 +133,7 @@ def try_build(
     except ImportError as e: return None, f'no {(e.name or str(e)).partition(".")[0]} here'
     except ValueError as e: return None, str(e)
 
-# %% ../../nbs/bench/986_bench_models.ipynb #65d82f31
+# %% ../../nbs/bench/986_bench_models.ipynb #dfe95a77
 VARIANTS = ('channels last', 'half', 'folded', 'compiled')
 
 def channels_last(
@@ -150,6 +150,11 @@ def half_type(
     "The short floating-point type that a device computes with: bfloat16 where it can"
     return torch.float16 if torch.device(device).type == 'cuda' and not torch.cuda.is_bf16_supported(including_emulation=False) else torch.bfloat16
 
+def has_bf16()->bool:
+    "Does this processor compute with bfloat16 itself? True where PyTorch cannot say"
+    have = getattr(torch.cpu, 'get_capabilities', dict)()
+    return any(v for k,v in have.items() if 'bf16' in k) if any('bf16' in k for k in have) else True
+
 def left_out(
     how:str, # one of `VARIANTS`
     training:bool, # in a training step?
@@ -158,6 +163,7 @@ def left_out(
     "Why a variant is left out"
     if how not in VARIANTS: raise ValueError(f'there is no variant {how!r}; there are {", ".join(VARIANTS)}')
     if how == 'folded' and training: return 'folded: not in training'
+    if how == 'half' and training and torch.device(device).type == 'cpu' and not has_bf16(): return 'half: left out, as this processor only imitates it'
     if how == 'compiled' and torch.device(device).type == 'cpu' and not any(map(shutil.which, ('g++', 'c++', 'clang++', 'cl'))): return 'compiled: no C++ compiler'
     return ''
 
@@ -256,7 +262,7 @@ def model_row(
     if cuda: row |= {'share of peak': flops['vidnb']*per_s/device_peak(torch.cuda.get_device_name(device))}
     return row | {'note': '; '.join(filter(None, [c.note if peer else why, *skipped.values()]))}
 
-# %% ../../nbs/bench/986_bench_models.ipynb #46fc0496
+# %% ../../nbs/bench/986_bench_models.ipynb #2c185246
 def pick_device(
     device=None, # 'cpu', 'cuda', 'cuda:1'; None: a GPU if there is one
 )->torch.device:
@@ -265,7 +271,7 @@ def pick_device(
 
 def bench_models(
     networks=None, # names in `CONTESTS`; None: all of them
-    shape=None, # of a batch (b,c,t,h,w); None: one clip of 8x112 for a CPU, 8 clips for a GPU
+    shape=None, # of a batch (b,c,t,h,w); None: one clip of 8x96 for a CPU, 8 of them for a GPU
     full:bool=False, # 224 pixels, and as many frames as in the paper?
     rounds:int=3, # how often each is timed
     device=None, # see `pick_device`
@@ -276,7 +282,7 @@ def bench_models(
     device, names = pick_device(device), list(CONTESTS if networks is None else networks)
     for n in names:
         if n not in CONTESTS: raise ValueError(f'there is no network {n!r} in this bench; there are {", ".join(CONTESTS)}')
-    b,_,t,s,_ = shape = shape or (8 if device.type == 'cuda' else 1, 3, 8, *[112]*2)
+    b,_,t,s,_ = shape = shape or (8 if device.type == 'cuda' else 1, 3, 8, 96, 96)
     def sized(n): return (b, 3, CONTESTS[n].frames, 224, 224) if full else shape
     with one_thread() if device.type == 'cpu' else contextlib.nullcontext():
         rows = [model_row(n, sized(n), training, rounds, device, variants) for training in (False, True) for n in names]
