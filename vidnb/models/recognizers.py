@@ -80,15 +80,15 @@ class BaseRecognizer(nn.Module):
         backbone, # module, or dict with type
         cls_head=None, # module, or dict with type; None: only features are wanted
         train_cfg:dict=None, # kept, unused
-        test_cfg:dict=None, # average_clips, max_testing_views, fcn_test, feature_extraction; see the page
+        test_cfg:dict=None, # average_clips, max_testing_views, fcn_test, feature_extraction, num_segs, flip; see the page
         neck=None, # module (maps, label) -> (map, losses), or dict with type
     ):
         super().__init__()
         self.backbone,self.cls_head = build(backbone),None if cls_head is None else build(cls_head)
         self.neck = None if neck is None else build(neck)
         self.train_cfg,self.test_cfg = train_cfg,dict(test_cfg or {})
-        unknown = set(self.test_cfg) - {'average_clips', 'max_testing_views', 'fcn_test', 'feature_extraction'}
-        if unknown: raise ValueError(f'test_cfg has no {", ".join(sorted(unknown))}; it has average_clips, max_testing_views, fcn_test, feature_extraction')
+        unknown = set(self.test_cfg) - {'average_clips', 'max_testing_views', 'fcn_test', 'feature_extraction', 'num_segs', 'flip'}
+        if unknown: raise ValueError(f'test_cfg has no {", ".join(sorted(unknown))}; it has average_clips, max_testing_views, fcn_test, feature_extraction, num_segs, flip')
         self.average_clips = self.test_cfg.get('average_clips', 'score')
         average_clip(torch.zeros(1,1), 1, self.average_clips)
     def extract_feat(self, imgs):
@@ -155,6 +155,7 @@ def test(self:BaseRecognizer,
     imgs:torch.Tensor, # batch of videos
 )->torch.Tensor: # (b,k), rows where nothing is averaged, or features (b,c)
     "What a batch without labels gives"
+    if self.test_cfg.get('flip') and not self.training: imgs = imgs.flip(-1)
     if self.test_cfg.get('feature_extraction') and not self.training: return self.features(imgs)
     rows = self.score(imgs)
     return self.average(rows if self.training else check_scores(rows, imgs), len(imgs))
@@ -214,7 +215,9 @@ class Recognizer2D(BaseRecognizer):
         "Frames of all videos behind each other, and the number of frames that are scored together"
         if self.layout == 'NCHW':
             if imgs.dim() != 5: raise ValueError(f"frames (b,m,c,h,w) were expected; got shape {tuple(imgs.shape)}. For views of clips build with layout='NCTHW'")
-            return imgs.flatten(0, 1),imgs.shape[1]
+            clip = self.test_cfg.get('num_segs') if self.test_cfg.get('fcn_test') and not self.training else None
+            if clip and imgs.shape[1] % clip: raise ValueError(f'{imgs.shape[1]} frames are no whole number of crops of num_segs={clip}')
+            return imgs.flatten(0, 1),clip or imgs.shape[1]
         x = merge_views(imgs)
         set_num_segments(self, x.shape[2])
         return x.transpose(1, 2).flatten(0, 1),x.shape[2]
@@ -417,17 +420,24 @@ def find_arch(
     return found
 
 # %% ../../nbs/models/580_recognizers.ipynb #a2d6c719
+def _sized(body):
+    "(name, child, number of its parameters) for each child that has any"
+    sizes = [(n, m, sum(p.numel() for p in m.parameters())) for n,m in body.named_children()]
+    return [o for o in sizes if o[2]]
+
 def early_parts(
     body:nn.Module, # a backbone
-)->list: # its first children
-    "The children of `body` that hold the early layers"
-    parts = [(n,m) for n,m in body.named_children() if next(m.parameters(), None) is not None]
-    while len(parts) == 1 and next(parts[0][1].children(), None) is not None: parts = [(n,m) for n,m in parts[0][1].named_children() if next(m.parameters(), None) is not None]
-    if len(parts) > 1 and all(hasattr(m, 'layer3') for _,m in parts): return [e for _,m in parts for e in early_parts(m)]
-    names = [n for n,_ in parts]
-    if 'layer3' in names: return [m for _,m in parts[:names.index('layer3')]]
-    sizes = torch.tensor([sum(p.numel() for p in m.parameters()) for _,m in parts]).cumsum(0)
-    return [m for _,m in parts[:max(1, int((sizes - sizes[-1]/2).abs().argmin()) + 1 if len(parts) > 1 else 0)]]
+)->list: # its first children, or children of these
+    "The parts of `body` that hold the early layers"
+    parts = _sized(body)
+    while len(parts) == 1 and _sized(parts[0][1]): parts = _sized(parts[0][1])
+    if len(parts) > 1 and all(hasattr(m, 'layer3') for _,m,_ in parts): return [e for _,m,_ in parts for e in early_parts(m)]
+    names = [n for n,_,_ in parts]
+    if 'layer3' in names: return [m for _,m,_ in parts[:names.index('layer3')]]
+    half = sum(k for *_,k in parts)/2
+    while (i := next((i for i,(_,m,k) in enumerate(parts) if k > half and _sized(m)), None)) is not None: parts[i:i+1] = _sized(parts[i][1])
+    sizes = torch.tensor([k for *_,k in parts]).cumsum(0)
+    return [m for _,m,_ in parts[:max(1, int((sizes - sizes[-1]/2).abs().argmin()) + 1 if len(parts) > 1 else 0)]]
 
 def recognizer_split(
     model:BaseRecognizer, # any recogniser
