@@ -10,7 +10,7 @@ Docs: https://vidnb.github.io/vidnb/learn/schedules.html.md"""
 __all__ = ['RECIPES', 'fixed_lr', 'step_lr', 'cosine_lr', 'poly_lr', 'lr_curve', 'warm_factor', 'warm_up', 'per_epoch',
            'LrSchedule', 'tin_lr', 'TINLrUpdaterHook', 'Recipe', 'recipes_table', 'use_recipe', 'fit_recipe']
 
-# %% ../../nbs/learn/920_schedules.ipynb #41769311
+# %% ../../nbs/learn/920_schedules.ipynb #a8ae098d
 import math
 import vidnb.core.environment
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from functools import partial
 import numpy as np
 import pandas as pd
-from fastai.callback.core import Callback
+from fastai.callback.schedule import ParamScheduler
 from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.torch_core import num_distrib
 from .learner import VideoLearner
@@ -110,25 +110,25 @@ def per_epoch(
     "`schedule` at the start of each epoch, held until the next"
     return _named(lambda lr, i, n, epochs: schedule(lr, math.floor(i/n + 1e-6)*n, n, epochs), schedule.__name__)
 
-# %% ../../nbs/learn/920_schedules.ipynb #3f5d01fb
-class LrSchedule(Callback):
+# %% ../../nbs/learn/920_schedules.ipynb #8fe3cca2
+class LrSchedule(ParamScheduler):
     "Learning rates by a schedule"
-    order, run_valid = 60, False
     def __init__(self,
         schedule, # function (lr, i, n, epochs)
         epochs:int=None, # epochs the schedule was written for; None: those of the fit
     ):
-        self.schedule, self.epochs = schedule, epochs
+        self.schedule, self.epochs, self.scheds = schedule, epochs, {}
 
-    def before_fit(self): self.base, self.hps = [h['lr'] for h in self.opt.hypers], {'lr':[]}
-    def before_batch(self):
-        if hasattr(self, 'lr_finder'): return # it sets its own
+    def before_fit(self):
+        self.base, self.n, self.scheds = [h['lr'] for h in self.opt.hypers], len(self.dls.train), {'lr': self.at}
+        super().before_fit()
+    def at(self, pct):
+        "Learning rate of each depth when a share `pct` of the training is done"
+        return self._lrs(pct*self.n_epoch*self.n)
+    def _lrs(self, i):
         epochs = self.epochs or self.n_epoch
-        n = self.n_iter*self.n_epoch/epochs
-        self.opt.set_hyper('lr', [self.schedule(lr, self.epoch*self.n_iter + self.iter, n, epochs) for lr in self.base])
-    def after_batch(self): self.hps['lr'].append(self.opt.hypers[-1]['lr'])
-    def after_fit(self):
-        if hasattr(self.learn, 'recorder'): self.recorder.hps = self.hps # for plot_sched
+        return [self.schedule(lr, i, self.n*self.n_epoch/epochs, epochs) for lr in self.base]
+    def before_batch(self): self.opt.set_hyper('lr', self._lrs(self.epoch*self.n + self.iter))
 
 # %% ../../nbs/learn/920_schedules.ipynb #e05744ed
 def tin_lr(
