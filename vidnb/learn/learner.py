@@ -8,7 +8,7 @@ Docs: https://vidnb.github.io/vidnb/learn/learner.html.md"""
 
 # %% auto #0
 __all__ = ['FORMAT', 'arch_name', 'make_model', 'PlainProgress', 'FaultReport', 'LabelCheck', 'VideoLearner', 'video_learner',
-           'plain_progress', 'norm_of', 'set_stats', 'window_starts', 'load_video_learner', 'empty_dls']
+           'start_from', 'plain_progress', 'norm_of', 'set_stats', 'window_starts', 'load_video_learner', 'empty_dls']
 
 # %% ../../nbs/learn/900_learner.ipynb #beefa97b
 import time
@@ -34,6 +34,8 @@ from ..loading.guarded import GuardedDL
 from ..loading.loaders import LoadClip, NormalizeClip, TensorClip, VideoDataLoaders, clip_loader, fit_frames
 from ..loading.show import clip_frames
 from ..models.losses import checked_label
+from ..interop.checkpoints import load_checkpoint
+from ..interop.weight_files import read_checkpoint
 from ..models.recognizers import find_arch, recognizer_split
 from ..transforms.compose import symbols
 from ..video.reader import open_video
@@ -137,8 +139,9 @@ def video_learner(
     loss_func=None, # None asks `dls`; cross entropy where it does not know
     splitter=recognizer_split, # model -> groups of parameters, early layers first
     arch_kw:dict=None, # further arguments of `arch`, such as `weights`, a file of weights in its library's format
+    weights=None, # start from a checkpoint of any zoo: path, URL or state dict, see `load_checkpoint`; a classifier of other classes is left out
     **kwargs,
-)->VideoLearner:
+)->VideoLearner: # `loaded` is the report on `weights`
     "A learner for the videos of `dls`"
     known = getattr(dls, 'c', None)
     n_out = n_out or known
@@ -147,13 +150,23 @@ def video_learner(
     model = make_model(arch, n_out, pretrained, **(arch_kw or {}))
     stats = getattr(model, 'stats', None)
     if pretrained and stats: set_stats(dls, stats)
+    loaded = None if weights is None else start_from(model, weights)
     loss_func = loss_func or getattr(dls.train_ds, 'loss_func', None) or CrossEntropyLossFlat()
     learn = VideoLearner(dls, model, loss_func=loss_func, splitter=splitter, **kwargs)
     if viewer() == 'log': plain_progress(learn)
     learn.add_cbs([FaultReport(), LabelCheck()])
     learn.arch,learn.arch_kw = arch,dict(arch_kw or {})
-    learn.pretrained = pretrained or learn.arch_kw.pop('weights', None) is not None
+    learn.loaded,learn.pretrained = loaded,pretrained or loaded is not None or learn.arch_kw.pop('weights', None) is not None
     return learn
+
+def start_from(
+    model, # a recogniser
+    weights, # path, URL or state dict
+): # `LoadReport`
+    "Fill `model` from a checkpoint, but for the classifier where that does not fit"
+    ckpt = read_checkpoint(weights)
+    try: return load_checkpoint(model, ckpt)
+    except ValueError: return load_checkpoint(model, ckpt, head='skip')
 
 def plain_progress(learn, **kwargs):
     "Give `learn` lines in place of bars"
