@@ -4,7 +4,9 @@ Modules:
 
 - `vidnb.all`: All of vidnb and of fastai's vision for a notebook: `from vidnb.all import *`
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
+- `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
+- `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
 - `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `bench`, `env`
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
@@ -15,27 +17,52 @@ Modules:
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
+- `vidnb.interop.checkpoints`: Any zoo's file into a model whole, or not at all, with a report of what went where
+- `vidnb.interop.weight_files`: Tensors out of a file that somebody else wrote, without running anything that is in it
+- `vidnb.interop.zoos`: One network, five libraries, five names for each of its weights: a table that is read in both directions
+- `vidnb.learn.callbacks`: Evaluate by the papers' metrics and keep the best file, average the weights, mend batch norms, stop at a loss that is no number
 - `vidnb.learn.learner`: One call from data and an architecture to a fastai `Learner` that trains, predicts on files of any length, and can be sent to someone
-- `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs
+- `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs, and several models scored as one
 - `vidnb.learn.mixing`: mixup and CutMix while a learner trains, on the device; validation sees real clips
+- `vidnb.learn.optimizers`: Which parameter learns how fast: groups with multipliers, for PyTorch and for every schedule of fastai
+- `vidnb.learn.resume`: A run that was interrupted at any step and resumed in another process has the curve of one that was not
+- `vidnb.learn.rng`: All random generators of a process in one dictionary: taken down, put back, or lent to a block of code
+- `vidnb.learn.runs`: Configuration, environment, state of the code, curves and pictures of a training in a folder of its own, and tables over many
+- `vidnb.learn.schedules`: Learning rates over time as the papers' configurations say them, and whole recipes by name
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
 - `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
+- `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
+- `vidnb.models.c2d`: An image network on every frame, with one pooling over time: the baseline that I3D and non-local networks are measured against
+- `vidnb.models.c3d`: Eight convolutions, all 3×3×3, and two wide linear layers: the first deep network of clips
+- `vidnb.models.context_recognizers`: Non-local blocks, the temporal pyramid and MobileNetV2, as functions of the number of classes
 - `vidnb.models.csn`: One convolution mixes channels, another looks around, and no convolution does both
+- `vidnb.models.factored_recognizers`: C3D, C2D, X3D, TANet and TRN, as functions of the number of classes
+- `vidnb.models.fuse_bn`: In eval mode a batch norm is a scale and a shift, and the convolution before it can do both
 - `vidnb.models.heads`: From feature maps to one row of class scores, and the loss that trains it
 - `vidnb.models.interlace`: A shift in time whose distance is learned, clip by clip (TIN)
 - `vidnb.models.layers`: Convolution, norm and activation under the names of the model zoo, and how their numbers start
 - `vidnb.models.losses`: How wrong scores are, as one number whose gradient says which way to move them
+- `vidnb.models.mobilenet`: A network for telephones, frame by frame or with the temporal shift
+- `vidnb.models.model_cards`: What each architecture costs and how well its published weights did: counted from the code, beside the figures of its zoo
 - `vidnb.models.more_recognizers`: R(2+1)D, channel-separated, two-speed and interlacing networks, as functions of the number of classes
+- `vidnb.models.non_local`: Every place of a clip looks at every other one, near or far in space and time
 - `vidnb.models.r2plus1d`: A 3D convolution taken apart: first in space, then in time, with a non-linearity between
 - `vidnb.models.recognizers`: A backbone and a head make a model of videos; views in, one row of scores a video out
+- `vidnb.models.relation`: A head that reads frames in order, by twos, threes and more (TRN)
 - `vidnb.models.resnet3d`: Kernels with a length in time: I3D and SlowOnly, started from an image network's weights
 - `vidnb.models.shift`: Motion for nothing: a few channels of every frame come from its neighbours (TSM)
 - `vidnb.models.slowfast`: One pathway sees few frames with many channels, another many frames with few channels
+- `vidnb.models.tanet`: A convolution in time whose kernel is made from the clip it is applied to (TANet)
+- `vidnb.models.timesformer`: A vision transformer whose patches look along time, then across their frame
+- `vidnb.models.tpn`: Slow and fast versions of an action, from several depths of one network (TPN)
+- `vidnb.models.videomae`: Tokens that reach over two frames, and places that nobody has to learn
+- `vidnb.models.windowed`: Video Swin and MViT: torchvision's networks, held against their definitions and given the zoo's names
+- `vidnb.models.x3d`: A tiny image network, made longer, wider and deeper one axis at a time, until it is a video network
 - `vidnb.transforms.augment`: Colours shaken, policies of torchvision, parts blotted out: one draw for a clip, the same in all its frames
 - `vidnb.transforms.boxes`: What was done to the frames, done to the boxes drawn on them
 - `vidnb.transforms.colour`: From grey levels to the numbers a network was trained on
