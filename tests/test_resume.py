@@ -7,7 +7,7 @@ import pytest
 import torch
 from fastai.torch_core import set_seed
 from vidnb.core.testing import *
-from vidnb.learn.resume import checkpoints, newest_run, read_run
+from vidnb.learn.run_files import checkpoints, newest_run, read_run
 from vidnb.video.synth import synth_actions
 
 program = '''
@@ -18,10 +18,12 @@ from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
 from fastai.optimizer import SGD
 from vidnb.learn.learner import plain_progress, video_learner
-from vidnb.learn import resume
+import vidnb.learn.resume
+from vidnb.learn.run_files import storable
 from vidnb.loading.loaders import VideoDataLoaders
 from vidnb.models.recognizers import tiny3d
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs in its background ignore it
 a = json.loads(sys.argv[1])
 os.umask(0o22)
 
@@ -52,7 +54,7 @@ if a['how'] == 'half': save, torch.save = torch.save, half_a_save
 if a['how'] == 'rename': replace, os.replace = os.replace, not_renamed
 learn.fit_resumable(a['folder'], 3, 5e-3, every=a['every'])
 rec = learn.recorder
-torch.save(resume.storable(dict(losses=torch.stack(rec.losses), lrs=torch.tensor(rec.lrs, dtype=torch.float64), values=torch.tensor([list(v) for v in rec.values]), model=dict(learn.model.state_dict()))), a['folder'] + '/result.pt')
+torch.save(storable(dict(losses=torch.stack(rec.losses), lrs=torch.tensor(rec.lrs, dtype=torch.float64), values=torch.tensor([list(v) for v in rec.values]), model=dict(learn.model.state_dict()))), a['folder'] + '/result.pt')
 '''
 
 @pytest.fixture(scope='module')
@@ -108,7 +110,7 @@ def test_killed_in_the_middle_of_a_save(run, whole, tmp_path, how, at, left):
 
 saves = '''
 import sys, torch
-from vidnb.learn.resume import write_run
+from vidnb.learn.run_files import write_run
 x = torch.arange(2_000_000.)
 for i in range(10**6):
     write_run(dict(i=i, x=x + i), f'{sys.argv[1]}/checkpoint_00000001.pth')
