@@ -364,13 +364,13 @@ def stop(self:Checkpointer, saved=False):
     if self.asked == signal.SIGINT: raise KeyboardInterrupt(str(fn))
     raise SystemExit(128 + self.asked)
 
-# %% ../../nbs/learn/935_resume.ipynb #20d2b8fa
+# %% ../../nbs/learn/935_resume.ipynb #6e199a12
 @patch
 def fit_resumable(self:VideoLearner,
     folder, # of this run: checkpoints are written to it and looked for in it
-    n_epoch:int, # epochs
+    n_epoch:int, # epochs; with fit='fit_recipe' the name of the recipe
     *args, # further arguments of the method that fits, such as the learning rate
-    fit:str='fit_one_cycle', # the method: fit_one_cycle, fine_tune, fit_flat_cos, fit, ...
+    fit:str='fit_one_cycle', # the method: fit_one_cycle, fine_tune, fit_recipe, fit_flat_cos, fit, ...
     every:int=None, # steps from one checkpoint to the next
     seconds:float=600, # seconds from one checkpoint to the next
     cbs=None, # further callbacks
