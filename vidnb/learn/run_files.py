@@ -34,7 +34,7 @@ def storable(
     if x is None or isinstance(x, (bool, int, float, str)): return x
     raise ValueError(f'{what} is a {type(x).__name__}, which only pickled code could bring back')
 
-# %% ../../nbs/learn/934_run_files.ipynb #b611367b
+# %% ../../nbs/learn/934_run_files.ipynb #22c34d1f
 RUN_FORMAT = 'vidnb run 1'
 
 def write_run(
@@ -67,7 +67,11 @@ def checkpoints(
     "Checkpoints in a folder"
     return sorted(Path(folder).glob('checkpoint_*.pth'))
 
-def short_name(fn): return f'{fn.parent.name}/{fn.name}'
+def short_name(
+    fn:Path, # a file
+)->str: # 'folder/file'
+    "The end of a path, for messages"
+    return f'{fn.parent.name}/{fn.name}'
 
 def newest_run(
     folder, # of a run
