@@ -27,8 +27,10 @@ Modules:
 - `vidnb.learn.optimizers`: Which parameter learns how fast: groups with multipliers, for PyTorch and for every schedule of fastai
 - `vidnb.learn.resume`: A run that was interrupted at any step and resumed in another process has the curve of one that was not
 - `vidnb.learn.rng`: All random generators of a process in one dictionary: taken down, put back, or lent to a block of code
+- `vidnb.learn.run_files`: What a checkpoint may hold, and how it is written so that it is whole or absent
 - `vidnb.learn.runs`: Configuration, environment, state of the code, curves and pictures of a training in a folder of its own, and tables over many
 - `vidnb.learn.schedules`: Learning rates over time as the papers' configurations say them, and whole recipes by name
+- `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
 - `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
