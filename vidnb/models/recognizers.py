@@ -13,6 +13,7 @@ __all__ = ['average_clip', 'unfit', 'check_scores', 'dense_scores', 'BaseRecogni
            'video_classifier', 'find_arch', 'early_parts', 'recognizer_split']
 
 # %% ../../nbs/models/580_recognizers.ipynb #c75ab45a
+import re
 import torch
 from difflib import get_close_matches
 from functools import partial
@@ -50,7 +51,7 @@ def unfit(
     name,conv = next(((n,m) for n,m in body.named_modules() if isinstance(m, _convs)), (None,None))
     if conv is not None and x.dim() > 1 and x.shape[1] != conv.in_channels:
         return ValueError(f'{type(body).__name__} takes {conv.in_channels} channels ({name or "it"}); got {x.shape[1]}, in a batch of shape {tuple(x.shape)}')
-    if not any(w in str(e).lower() for w in ('kernel size', 'output size', 'too small', 'expected', 'shape', 'size of tensor')): return e
+    if not re.search(r'kernel size|output size|too small|\bexpected (input|\d)|\bshapes?\b|size of tensor', str(e), re.I): return e
     return ValueError(f'clips of shape {tuple(x.shape)} do not go through {type(body).__name__}: {str(e).splitlines()[0]}')
 
 def check_scores(
