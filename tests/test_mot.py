@@ -120,7 +120,7 @@ def test_bad_files_name_the_line(tmp_path):
     (truth/'gt.txt').write_text('1,1,0,0,10,10,1,1,1\n2,1,0,0,10,10,1,1,1\n')
     res = tmp_path/'res'
     res.mkdir()
-    for text,why in {'1,1,0,0,10\n': r'S-1.txt:1 has 5 numbers', '1,1,0,0,10,10,1,-1,-1,-1\n1,1,0,0,10,nan,1,-1,-1,-1\n': "S-1.txt:2: h is 'nan'", '1,1,0,0,10,10,1\n1,1,5,5,9,9,1\n': 'S-1: result: id 1 stands twice in frame 1',
+    for text,why in {'1,1,0,0,10\n': r'S-1.txt:1 has 5 numbers', '1,1,0,0,10,10,1,-1,-1,-1\n1,1,0,0,10,nan,1,-1,-1,-1\n': "S-1.txt:2: h is 'nan'", '1,1,0,0,10,10,1\n1,1,5,5,9,9,1\n': 'S-1: tracker: id 1 stands twice in frame 1',
                      '1,1,0,0,10,10,1,3,-1,-1\n': 'S-1: the result has a box of class 3', '1,1.5,0,0,10,10,1\n': 'S-1.txt:1: id is 1.5'}.items():
         (res/'S-1.txt').write_text(text)
         with expect_error(ValueError, why): evaluate_mot(truth.parent.parent, res, tell=pytest.fail)

@@ -71,7 +71,7 @@ def _neighbours(frame_a, a, frame_b, b):
     lo = np.searchsorted(key[order], start + np.maximum(a[:,0] - left - widest[frame_a], 0) - slack)
     return order, lo, np.searchsorted(key[order], start + a[:,2] - left + slack)
 
-# %% ../../nbs/core/010_boxes.ipynb #3cb87e60
+# %% ../../nbs/core/010_boxes.ipynb #026c62c9
 BLOCK = 1 << 21   # candidates looked at in one go: about 200 MB
 
 def frame_ious(
@@ -94,9 +94,10 @@ def frame_ious(
             stop = max(start+1, int(np.searchsorted(upto, upto[start] + BLOCK)))
             i, k = _ranges(lo[start:stop], hi[start:stop])
             i, j = i + start, order[k]
+            meet = (np.minimum(a[i,3], b[j,3]) > np.maximum(a[i,1], b[j,1])) & (fa[i] == fb[j])   # side by side is settled, this is above and below
+            i, j = i[meet], j[meet]
             iou = _ious(a[i], b[j])
-            keep = (iou > 0) & (fa[i] == fb[j])
-            found.append((i[keep], j[keep], iou[keep]))
+            found.append((i[iou > 0], j[iou > 0], iou[iou > 0]))
             start = stop
     i, j, iou = (np.concatenate(o) for o in zip(*found))
     by = np.lexsort((j, i))

@@ -13,20 +13,19 @@ __all__ = ['certain_pairs', 'solve_frames', 'match_frames', 'best_total']
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-# %% ../../nbs/core/040_matching.ipynb #c6516082
-def _rival(group, w, n):
-    "For each pair the largest weight among the others of its group, 0 if it is alone; group (k,) from 0 to n-1"
-    by = np.lexsort((-w, group))
-    first = np.ones(len(by), bool)
-    first[1:] = group[by][1:] != group[by][:-1]
-    top, best, second = by[first], np.zeros(n, np.int64), np.zeros(n)
-    best[group[top]] = top
-    after = np.flatnonzero(first) + 1
-    after = after[after < len(by)]
-    after = by[after[~first[after]]]
-    second[group[after]] = w[after]
-    lead = best[group]
-    return np.where(lead == np.arange(len(w)), second[group], w[lead])
+# %% ../../nbs/core/040_matching.ipynb #8d9d9ed2
+def _rival(group, w):
+    "For each pair the largest weight among the others of its group, 0 if it is alone; group (k,) integers"
+    by = np.argsort(group, kind='stable')
+    g, v = group[by], w[by]
+    first = np.append(True, g[1:] != g[:-1])
+    start, of = np.flatnonzero(first), np.cumsum(first) - 1
+    top = np.maximum.reduceat(v, start)[of]
+    lead = v == top
+    alone = np.add.reduceat(lead.astype(np.int64), start)[of] == 1
+    out = np.empty(len(w))
+    out[by] = np.where(lead & alone, np.maximum.reduceat(np.where(lead, 0, v), start)[of], top)
+    return out
 
 def certain_pairs(
     i, # row of each pair (k,) int64
@@ -36,10 +35,11 @@ def certain_pairs(
     m:int, # number of columns
 )->tuple: # (pairs that every best matching contains (k,) bool, pairs that are still open (k,) bool)
     "Pairs that weigh more than their rivals in row and column together, found in rounds"
-    chosen, left = np.zeros(len(i), bool), np.arange(len(i))
+    chosen = (np.bincount(i, minlength=n)[i] == 1) & (np.bincount(j, minlength=m)[j] == 1)   # no rivals at all: most pairs of a thin crowd
+    left = np.flatnonzero(~chosen)
     while len(left):
         a, b, v = i[left], j[left], w[left]
-        sure = v > _rival(a, v, n) + _rival(b, v, m)
+        sure = v > _rival(a, v) + _rival(b, v)
         if not sure.any(): break
         chosen[left[sure]] = True
         row, col = np.zeros(n, bool), np.zeros(m, bool)

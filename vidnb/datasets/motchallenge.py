@@ -10,7 +10,7 @@ Docs: https://vidnb.github.io/vidnb/datasets/motchallenge.html.md"""
 __all__ = ['MOT_FILE_COLUMNS', 'MOT_CLASSES', 'MOT_DISTRACTORS', 'parse_mot', 'read_mot', 'write_mot', 'read_seqinfo',
            'on_distractors', 'mot_challenge_scene', 'find_sequences', 'find_results', 'evaluate_mot']
 
-# %% ../../nbs/datasets/350_motchallenge.ipynb #f58a6f1f
+# %% ../../nbs/datasets/350_motchallenge.ipynb #635f0c4f
 import gzip
 import io
 import re
@@ -20,11 +20,11 @@ from configparser import Error as IniError
 from pathlib import Path
 import numpy as np
 import pandas as pd
-from ..core.boxes import frame_ious, xywh2xyxy
+from ..core.boxes import xywh2xyxy
 from ..core.matching import match_frames
 from ..metrics.mot import MOTMetrics, MOTScene, mot_scene
 
-# %% ../../nbs/datasets/350_motchallenge.ipynb #ff33af04
+# %% ../../nbs/datasets/350_motchallenge.ipynb #8ca3bc45
 MOT_FILE_COLUMNS = ('frame', 'id', 'x', 'y', 'w', 'h', 'conf', 'cls', 'visibility')
 _defaults = dict(conf=1., cls=-1, visibility=-1.)
 
@@ -55,21 +55,20 @@ def parse_mot(
     name='text', # how messages call it
 )->pd.DataFrame: # columns `MOT_FILE_COLUMNS`; frame, id and cls int64, the others float64
     "Boxes of the MOT Challenge in `text`; `ValueError` names the line that is none"
-    lines = text.splitlines()
-    first = next((l for l in lines if l.strip()), None)
+    first = re.search(r'\S.*', text)
     if first is None: return pd.DataFrame({c: np.empty(0, np.int64 if c in ('frame', 'id', 'cls') else float) for c in MOT_FILE_COLUMNS})
-    sep = ',' if ',' in first else '\t' if '\t' in first.strip() else ' '
+    sep = next((c for c in ',\t' if c in first[0].strip()), ' ')
     try:
         df = pd.read_csv(io.StringIO(text), sep=sep if sep != ' ' else r'\s+', header=None, dtype=np.float64, skipinitialspace=True).iloc[:,:9]
         if df.shape[1] < 6: raise ValueError
         df.columns = MOT_FILE_COLUMNS[:df.shape[1]]
         for c,v in _defaults.items():
             if c not in df: df[c] = v
-        a = df.to_numpy()
-        whole = a[:, [0,1,7]]
-        if df.shape[1] == 9 and np.isfinite(a).all() and (whole == np.floor(whole)).all() and (a[:,0] >= 1).all(): return df.astype(dict(frame=np.int64, id=np.int64, cls=np.int64))
+        whole = {c: df[c].to_numpy() for c in ('frame', 'id', 'cls')}
+        if np.isfinite(df.to_numpy()).all() and all((o == np.floor(o)).all() for o in whole.values()) and (whole['frame'] >= 1).all():
+            return df.assign(**{c: o.astype(np.int64) for c,o in whole.items()})
     except (ValueError, pd.errors.ParserError): pass
-    raise ValueError(_first_fault(name, lines, sep) or f'{name}: its lines have different numbers of columns')
+    raise ValueError(_first_fault(name, text.splitlines(), sep) or f'{name}: its lines have different numbers of columns')
 
 def read_mot(
     path, # text file, plain or gzip
@@ -107,7 +106,7 @@ def read_seqinfo(
     if 'Sequence' not in ini: raise ValueError(f'{path} has no section [Sequence]')
     return {k: int(v) if re.fullmatch(r'\d+', v) else v for k,v in ini['Sequence'].items()}
 
-# %% ../../nbs/datasets/350_motchallenge.ipynb #3eb176ae
+# %% ../../nbs/datasets/350_motchallenge.ipynb #01d7f0ef
 #: Kinds of boxes in the truth of MOT16, MOT17 and MOT20 by number
 MOT_CLASSES = {1:'pedestrian', 2:'person_on_vehicle', 3:'car', 4:'bicycle', 5:'motorbike', 6:'non_mot_vehicle', 7:'static_person', 8:'distractor', 9:'occluder',
                10:'occluder_on_ground', 11:'occluder_full', 12:'reflection', 13:'crowd'}
@@ -115,19 +114,16 @@ MOT_CLASSES = {1:'pedestrian', 2:'person_on_vehicle', 3:'car', 4:'bicycle', 5:'m
 MOT_DISTRACTORS = {'MOT15': None, 'MOT16': (2,7,8,12), 'MOT17': (2,7,8,12), 'DanceTrack': (2,7,8,12), 'MOT20': (2,6,7,8,12)}
 
 def on_distractors(
-    gt, # truth of a sequence as `read_mot` gives it, all kinds
-    tr, # the tracker's boxes
+    scene, # `MOTScene` of all kinds of truth
+    cls, # kind of each true box of the scene (n,)
     kinds, # numbers of `MOT_CLASSES`
-)->np.ndarray: # (rows of `tr`,) bool
+)->np.ndarray: # (m,) bool
     "Which of a tracker's boxes lie on something that does not count"
-    g, t = np.argsort(gt.frame.to_numpy(), kind='stable'), np.argsort(tr.frame.to_numpy(), kind='stable')
-    gf, tf, boxes = gt.frame.to_numpy()[g], tr.frame.to_numpy()[t], lambda o: xywh2xyxy(o[['x', 'y', 'w', 'h']].to_numpy())
-    i, j, iou = frame_ious(gf, boxes(gt)[g], tf, boxes(tr)[t])
-    near = iou >= .5 - np.finfo(float).eps
-    i, j, iou = i[near], j[near], iou[near]
-    hit = match_frames(gf, tf, i, j, iou)
-    out = np.zeros(len(tr), bool)
-    out[t[j[hit][np.isin(gt.cls.to_numpy()[g][i[hit]], kinds)]]] = True
+    near = scene.iou >= .5 - np.finfo(float).eps
+    i, j = scene.i[near], scene.j[near]
+    hit = match_frames(scene.gt_frame, scene.tr_frame, i, j, scene.iou[near])
+    out = np.zeros(len(scene.tr_frame), bool)
+    out[j[hit & np.isin(np.asarray(cls)[i], kinds)]] = True
     return out
 
 def mot_challenge_scene(
@@ -138,20 +134,16 @@ def mot_challenge_scene(
 )->MOTScene: # what the metrics need
     "Truth and result by the rules of a benchmark; `ValueError` for kinds that it does not know, an id that stands twice in a frame, and frames past the end"
     if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
-    last = int(max([0, *gt.frame, *tr.frame]))
+    last = max(int(o.frame.max()) if len(o) else 0 for o in (gt, tr))
     if n_frames is not None and last > n_frames: raise ValueError(f'{"truth" if len(gt) and gt.frame.max() > n_frames else "the result"} has boxes in frame {last}; the sequence ends with frame {n_frames}')
-    kinds, keep = MOT_DISTRACTORS[benchmark], gt.conf != 0
     if (tr.cls > 1).any(): raise ValueError(f'the result has a box of class {tr.cls.max()}; only pedestrians (1, or -1) are scored')
-    for o,name in ((gt, 'truth'), (tr, 'result')): _no_twins(o, name)
-    if kinds is not None:
-        if len(odd := sorted(set(gt.cls.unique()) - set(MOT_CLASSES))): raise ValueError(f'truth has boxes of class {odd[0]}; {benchmark} has {min(MOT_CLASSES)} to {max(MOT_CLASSES)}, and MOT15 none')
-        tr, keep = tr[~on_distractors(gt, tr, kinds)], keep & (gt.cls == 1)
-    box = lambda o: xywh2xyxy(o[['x', 'y', 'w', 'h']].to_numpy())
-    return mot_scene(gt.frame[keep], gt.id[keep], box(gt[keep]), tr.frame, tr.id, box(tr), last if n_frames is None else n_frames)
-
-def _no_twins(df, name):
-    twins = df.duplicated(['frame', 'id'])
-    if twins.any(): raise ValueError(f'{name}: id {df.id[twins].iloc[0]} stands twice in frame {df.frame[twins].iloc[0]}; an identity has one box in a frame')
+    kinds, gt, tr = MOT_DISTRACTORS[benchmark], *(o.sort_values('frame', kind='stable') for o in (gt, tr))
+    sides = ((o.frame.to_numpy(), o.id.to_numpy(), xywh2xyxy(o[['x', 'y', 'w', 'h']].to_numpy())) for o in (gt, tr))
+    scene = mot_scene(*next(sides), *next(sides), last if n_frames is None else n_frames)
+    cls, counts = gt.cls.to_numpy(), gt.conf.to_numpy() != 0
+    if kinds is None: return scene.keep(counts, np.ones(len(tr), bool))
+    if len(odd := sorted(set(np.unique(cls)) - set(MOT_CLASSES))): raise ValueError(f'truth has boxes of class {odd[0]}; {benchmark} has {min(MOT_CLASSES)} to {max(MOT_CLASSES)}, and MOT15 none')
+    return scene.keep(counts & (cls == 1), ~on_distractors(scene, cls, kinds))
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #29181d77
 def find_sequences(

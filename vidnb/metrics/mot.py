@@ -17,7 +17,7 @@ import pandas as pd
 from ..core.boxes import as_xyxy, frame_ious
 from ..core.matching import best_total, match_frames, solve_frames
 
-# %% ../../nbs/metrics/120_mot.ipynb #ae9708d2
+# %% ../../nbs/metrics/120_mot.ipynb #9e322953
 @dataclass
 class MOTScene:
     "Truth and tracker of one video and one class, and the pairs of boxes that overlap"
@@ -30,6 +30,15 @@ class MOTScene:
     iou:np.ndarray      # how much they overlap (k,) in (0,1]
     n_frames:int        # length of the video
     def __post_init__(self): self.n_gt, self.n_tr = (int(o.max())+1 if len(o) else 0 for o in (self.gt_id, self.tr_id))
+    def keep(self,
+        gt, # true boxes that stay (n,) bool
+        tr, # boxes of the tracker that stay (m,) bool
+    )->'MOTScene': # the scene without the others; identities are numbered again
+        "A scene of some of the boxes"
+        gt, tr = np.asarray(gt, bool), np.asarray(tr, bool)
+        both, number = gt[self.i] & tr[self.j], lambda ids: np.unique(ids, return_inverse=True)[1].astype(np.int64)
+        return MOTScene(self.gt_frame[gt], number(self.gt_id[gt]), self.tr_frame[tr], number(self.tr_id[tr]),
+                        (np.cumsum(gt)-1)[self.i[both]], (np.cumsum(tr)-1)[self.j[both]], self.iou[both], self.n_frames)
     def __repr__(self): return f'{self.n_frames} frames; truth: {len(self.gt_id)} boxes of {self.n_gt}; tracker: {len(self.tr_id)} of {self.n_tr}; {len(self.i)} pairs'
 
 def _side(frame, ids, name):
@@ -40,10 +49,12 @@ def _side(frame, ids, name):
         if o.dtype.kind == 'f' and (o != np.floor(o)).any(): raise ValueError(f'{name}: {what} have {o[o != np.floor(o)][0]}; they are whole numbers')
     frame, ids = frame.astype(np.int64), ids.astype(np.int64)
     by = np.argsort(frame, kind='stable')
-    pair = np.stack([frame, ids], 1)[np.lexsort((ids, frame))]
-    twice = np.flatnonzero((pair[1:] == pair[:-1]).all(1))
-    if len(twice): raise ValueError(f'{name}: id {pair[twice[0],1]} stands twice in frame {pair[twice[0],0]}; an identity has one box in a frame')
-    return by, frame[by], np.unique(ids[by], return_inverse=True)[1].astype(np.int64)
+    frame, who = frame[by], np.unique(ids[by], return_inverse=True)[1].astype(np.int64)
+    one = np.sort(frame*(who.max(initial=0)+1) + who)
+    if len(twice := one[1:][one[1:] == one[:-1]]):
+        f, k = divmod(int(twice[0]), int(who.max())+1)
+        raise ValueError(f'{name}: id {ids[by][(frame == f) & (who == k)][0]} stands twice in frame {f}; an identity has one box in a frame')
+    return by, frame, who
 
 def mot_scene(
     gt_frame, # frame of each true box (n,), whole numbers in any order
