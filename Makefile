@@ -15,6 +15,7 @@ env: $(READY)    ## the virtual environment (about 6 GB: PyTorch comes with its 
 $(READY):
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --disable-pip-version-check $(BAR) -e '.[dev]'
+	$(PY) -m pip install --disable-pip-version-check $(BAR) --no-deps trackeval==1.3.0   # alone: it asks for the OpenCV with windows, which would overwrite ours
 	rm -f $(VENV)/.ready-* && touch $@
 
 demo: $(READY)   ## make data, train, evaluate, classify a video: results in demo_out/

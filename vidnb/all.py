@@ -6,9 +6,12 @@ import vidnb.core.environment  # before fastai: it keeps a warning of fastai's o
 from fastai.vision.all import *
 
 from vidnb.core.environment import *
+from vidnb.core.boxes import *
+from vidnb.core.matching import *
 from vidnb.core.plot import *
 from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
+from vidnb.metrics.mot import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *
@@ -38,6 +41,7 @@ from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
 from vidnb.datasets.published import *
 from vidnb.datasets.recognition import *
+from vidnb.datasets.motchallenge import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
@@ -88,6 +92,7 @@ from vidnb.learn.resume import *
 from vidnb.learn.runs import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
+from vidnb.bench.bench_metrics import *
 from vidnb.bench.loader_bench import *
 from vidnb.bench.bench_models import *
 from vidnb.bench.inference_bench import *
