@@ -89,6 +89,7 @@ Modules:
 - `vidnb.video.rawframes`: The same reader over images that somebody extracted: RGB frames, or pairs of optical-flow images
 - `vidnb.video.reader`: A file and frame numbers in, exactly those frames out, whichever library decodes them
 - `vidnb.video.synth`: Real mp4 files made on the spot, whose class is a motion that no single frame shows
+- `vidnb.video.synth_untrimmed`: Long mp4 files in which actions have to be found, with the second at which each starts and ends
 - `vidnb.video.writer`: RGB frames in, a file out that every player opens, or no file at all
 - `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures"""
 

@@ -17,6 +17,7 @@ from vidnb.video.rawframes import *
 from vidnb.video.faults import *
 from vidnb.video.writer import *
 from vidnb.video.synth import *
+from vidnb.video.synth_untrimmed import *
 from vidnb.video.jobs import *
 from vidnb.video.prepare import *
 from vidnb.video.extract import *
