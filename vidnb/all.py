@@ -6,6 +6,7 @@ import vidnb.core.environment  # before fastai: it keeps a warning of fastai's o
 from fastai.vision.all import *
 
 from vidnb.core.environment import *
+from vidnb.core.spans import *
 from vidnb.core.plot import *
 from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
@@ -21,6 +22,7 @@ from vidnb.video.synth_untrimmed import *
 from vidnb.video.jobs import *
 from vidnb.video.prepare import *
 from vidnb.video.extract import *
+from vidnb.localization.tables import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *
