@@ -139,7 +139,7 @@ def ground_truth(self:ActivityNetDataset)->dict: # {id: (n,2) float64}, seconds
     "Segments of each video"
     return {video_id(v['video_name']): np.array([a['segment'] for a in v['annotations']], np.float64).reshape(-1, 2) for v in self.video_infos}
 
-# %% ../../nbs/datasets/320_activitynet.ipynb #74cb9716
+# %% ../../nbs/datasets/320_activitynet.ipynb #8cefa780
 def _proposal_rows(name, proposals):
     "(n,3) start, end, score"
     try: rows = np.array([[*p['segment'], p['score']] for p in proposals], np.float64).reshape(-1, 3)
@@ -149,16 +149,16 @@ def _proposal_rows(name, proposals):
     return rows
 
 @patch
-def results_by_id(self:ActivityNetDataset,
+def results_by_name(self:ActivityNetDataset,
     results:list, # dicts with video_name and proposal_list, one for each video of the dataset
-)->dict: # {id: proposal_list}
+)->dict: # {name of a video: proposal_list}
     "What was said of each video, if something was said of each and of no other"
     if not isinstance(results, list): raise ValueError(f'results are a list with a dict for each video; got {type(results).__name__}')
     names, known = [r['video_name'] for r in results], {v['video_name'] for v in self.video_infos}
     if len(set(names)) < len(names): raise ValueError(f'there are two results for {next(n for n in names if names.count(n) > 1)}')
     if lost := known - set(names): raise ValueError(f'{len(lost)} of {len(known)} videos have no result, such as {min(lost)}')
     if more := set(names) - known: raise ValueError(f'{len(more)} results are of videos that are not in {self!r}, such as {min(more)}')
-    return {video_id(r['video_name']): r['proposal_list'] for r in results}
+    return {r['video_name']: r['proposal_list'] for r in results}
 
 # %% ../../nbs/datasets/320_activitynet.ipynb #d52e48ae
 @patch
@@ -183,7 +183,7 @@ def dump_results(self:ActivityNetDataset,
     with atomic_path(out) as tmp: tmp.write_text(json.dumps(dict(version=version, results=self.proposals2json(results), external_data={})))
     return Path(out)
 
-# %% ../../nbs/datasets/320_activitynet.ipynb #8ae5a6af
+# %% ../../nbs/datasets/320_activitynet.ipynb #a0d6eb46
 @patch
 def evaluate(self:ActivityNetDataset,
     results:list, # dicts with video_name and proposal_list, one for each video of the dataset
@@ -193,7 +193,7 @@ def evaluate(self:ActivityNetDataset,
     logger=None, # a `logging.Logger` that is told too
 )->dict: # {'auc': ..., 'AR@1': ..., 'AR@5': ..., 'AR@10': ..., 'AR@100': ...}; with mAP 'mAP@0.50' and so on, and 'mAP', their mean
     "Score `results` against the annotated segments"
-    said, out = self.results_by_id(results), {}
+    said, out = self.results_by_name(results), {}
     for m in [metrics] if isinstance(metrics, str) else metrics:
         if m not in ('AR@AN', 'mAP'): raise ValueError(f"there is no metric {m!r}; there are AR@AN, mAP")
         out.update(self._recall(said, max_avg_proposals, temporal_iou_thresholds) if m == 'AR@AN' else self._precision(said, temporal_iou_thresholds))
@@ -202,7 +202,7 @@ def evaluate(self:ActivityNetDataset,
 
 @patch
 def _recall(self:ActivityNetDataset, said, max_avg, thresholds):
-    rows = {k: _proposal_rows(f'v_{k}', v) for k,v in said.items()}
+    rows = {video_id(k): _proposal_rows(k, v) for k,v in said.items()}
     recall, _, _, auc = metrics_of.average_recall_at_avg_proposals(self.ground_truth(), rows, sum(map(len, rows.values())), max_avg, np.asarray(thresholds))
     return {'auc': float(auc), **{f'AR@{k}': float(recall[:,k-1].mean()) for k in (1, 5, 10, 100)}}
 
@@ -213,7 +213,7 @@ def _precision(self:ActivityNetDataset, said, thresholds):
     for v in self.video_infos:
         for a in v['annotations']: gts[a['label']].setdefault(video_id(v['video_name']), []).append(a['segment'])
     for k,props in said.items():
-        for p,row in zip(props, _proposal_rows(f'v_{k}', props).tolist()):
-            if (c := known_class(p.get('label'), known, f'v_{k}')) in dets: dets[c].append([k, c, *row])
+        for p,row in zip(props, _proposal_rows(k, props).tolist()):
+            if (c := known_class(p.get('label'), known, k)) in dets: dets[c].append([video_id(k), c, *row])
     ap = metrics_of.eval_ap([dets[c] for c in classes], [gts[c] for c in classes], thresholds).mean(0)
     return {**{f'mAP@{t:.2f}': float(a) for t,a in zip(thresholds, ap)}, 'mAP': float(ap.mean())}
