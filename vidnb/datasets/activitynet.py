@@ -22,7 +22,7 @@ from ..metrics import localization as metrics_of
 from .annotations import known_class, read_classes
 from .base import BaseDataset, named_rows, plain, read_rows
 
-# %% ../../nbs/datasets/320_activitynet.ipynb #97dcac2b
+# %% ../../nbs/datasets/320_activitynet.ipynb #439dd3eb
 def _no_twins(fn):
     def check(pairs):
         if len(names := dict(pairs)) < len(pairs):
@@ -38,6 +38,9 @@ def unique_json(
     try: return json.loads(Path(fn).read_text(encoding='utf-8-sig'), object_pairs_hook=_no_twins(fn))
     except json.JSONDecodeError as e: raise ValueError(f'{fn}:{e.lineno}: not JSON: {e.msg}; is the file cut short?') from e
 
+# %% ../../nbs/datasets/320_activitynet.ipynb #3f49ceac
+def _is_number(v): return isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+
 def check_segments(
     annotations, # list of dicts: 'segment', 'label'
     at:str, # file and video, for messages
@@ -52,9 +55,7 @@ def check_segments(
         if classes is not None: known_class(a.get('label'), classes, f'{at}, annotation {i}')
     return annotations
 
-def _is_number(v): return isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
-
-# %% ../../nbs/datasets/320_activitynet.ipynb #6df658fb
+# %% ../../nbs/datasets/320_activitynet.ipynb #57c53f9f
 _columns = dict(numFrame='duration_frame', seconds='duration_second', featureFrame='feature_frame', fps='fps', rfps='rfps', subset='subset')
 _lengths = ('duration_second', 'duration_frame', 'feature_frame')
 
@@ -69,6 +70,7 @@ def read_video_info(
         except ValueError as e: raise ValueError(f'{at}: {e}') from None
     return out
 
+# %% ../../nbs/datasets/320_activitynet.ipynb #36a3533e
 def video_record(
     name:str, # of the video, with 'v_'
     entry:dict, # what a file says of it
@@ -81,6 +83,7 @@ def video_record(
         if not (_is_number(v := entry.get(k)) and v > 0): raise ValueError(f'{at}: {k} is {v!r}; expected a number above 0' + ('' if k in entry else ', here or in video_info'))
     return {'video_name': name, **entry, 'duration_frame': int(entry['duration_frame']), 'feature_frame': int(entry['feature_frame']), 'annotations': check_segments(entry.get('annotations', []), at, classes)}
 
+# %% ../../nbs/datasets/320_activitynet.ipynb #eeeee4b8
 def _named_alike(v):
     "An entry of the official layout under the networks' names"
     return {('duration_second' if k == 'duration' else k): o for k,o in v.items()} if isinstance(v, dict) else v
@@ -139,7 +142,7 @@ def ground_truth(self:ActivityNetDataset)->dict: # {id: (n,2) float64}, seconds
     "Segments of each video"
     return {video_id(v['video_name']): np.array([a['segment'] for a in v['annotations']], np.float64).reshape(-1, 2) for v in self.video_infos}
 
-# %% ../../nbs/datasets/320_activitynet.ipynb #8cefa780
+# %% ../../nbs/datasets/320_activitynet.ipynb #fcd5349e
 def _proposal_rows(name, proposals):
     "(n,3) start, end, score"
     try: rows = np.array([[*p['segment'], p['score']] for p in proposals], np.float64).reshape(-1, 3)
@@ -148,6 +151,7 @@ def _proposal_rows(name, proposals):
     if (rows[:,1] < rows[:,0]).any(): raise ValueError(f'{name}: proposal {int((rows[:,1] < rows[:,0]).argmax())} ends before it starts')
     return rows
 
+# %% ../../nbs/datasets/320_activitynet.ipynb #ce0311c7
 @patch
 def results_by_name(self:ActivityNetDataset,
     results:list, # dicts with video_name and proposal_list, one for each video of the dataset
@@ -160,7 +164,7 @@ def results_by_name(self:ActivityNetDataset,
     if more := set(names) - known: raise ValueError(f'{len(more)} results are of videos that are not in {self!r}, such as {min(more)}')
     return {r['video_name']: r['proposal_list'] for r in results}
 
-# %% ../../nbs/datasets/320_activitynet.ipynb #d52e48ae
+# %% ../../nbs/datasets/320_activitynet.ipynb #4e3f2ab0
 @patch
 def proposals2json(self:ActivityNetDataset,
     results:list, # dicts with video_name and proposal_list
@@ -169,6 +173,7 @@ def proposals2json(self:ActivityNetDataset,
     "Results by id, as the official files have them"
     return {video_id(r['video_name']): plain(r['proposal_list']) for r in (progress(results, desc='results') if show_progress else results)}
 
+# %% ../../nbs/datasets/320_activitynet.ipynb #ce5f7c71
 @patch
 def dump_results(self:ActivityNetDataset,
     results:list, # for json: dicts with video_name and proposal_list; for csv: pairs of video_name and a table (t,5) action, start, end, tmin, tmax
@@ -183,7 +188,7 @@ def dump_results(self:ActivityNetDataset,
     with atomic_path(out) as tmp: tmp.write_text(json.dumps(dict(version=version, results=self.proposals2json(results), external_data={})))
     return Path(out)
 
-# %% ../../nbs/datasets/320_activitynet.ipynb #a0d6eb46
+# %% ../../nbs/datasets/320_activitynet.ipynb #a43baab1
 @patch
 def evaluate(self:ActivityNetDataset,
     results:list, # dicts with video_name and proposal_list, one for each video of the dataset
@@ -200,6 +205,7 @@ def evaluate(self:ActivityNetDataset,
     for k,v in out.items() if logger else (): logger.info('%s: %.4f', k, v)
     return out
 
+# %% ../../nbs/datasets/320_activitynet.ipynb #8f82679d
 @patch
 def _recall(self:ActivityNetDataset, said, max_avg, thresholds):
     rows = {video_id(k): _proposal_rows(k, v) for k,v in said.items()}
