@@ -25,6 +25,7 @@ from vidnb.video.prepare import *
 from vidnb.video.extract import *
 from vidnb.localization.tables import *
 from vidnb.localization.proposals import *
+from vidnb.localization.tal_files import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *
