@@ -12,6 +12,7 @@ from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
 from vidnb.metrics.localization import *
 from vidnb.metrics.detections import *
+from vidnb.metrics.detection_errors import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *

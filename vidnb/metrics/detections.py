@@ -92,7 +92,7 @@ def _found_by_truth(truth, det, tg, dg, thresholds):
     right[k[won], p[i[won]]] = True
     return right
 
-# %% ../../nbs/metrics/112_detections.ipynb #dcd62e17
+# %% ../../nbs/metrics/112_detections.ipynb #c5f5af77
 def _not_judged(ambiguous, det, av, dv):
     "Detections (n,) that touch an ambiguous span of their video"
     out = np.zeros(len(det), bool)
@@ -109,7 +109,7 @@ def _flags(truth, det, thresholds, rule, classes):
     codes = pd.factorize(np.concatenate([unclear.video.to_numpy(object), det.video.to_numpy(object)]))[0]
     return right, right | ~_not_judged(unclear, det, codes[:len(unclear)], codes[len(unclear):])
 
-def _ap(right, judged, det, classes, n_true, rule):
+def _ap(right, judged, det, classes, n_true, rule, typical=None):
     "Average precision (classes,thresholds) from what is known of each detection"
     label, score = pd.Index(classes).get_indexer(det.label), det.score.to_numpy()
     if rule == 'activitynet': by = _order(score)
@@ -122,7 +122,7 @@ def _ap(right, judged, det, classes, n_true, rule):
     k, p = np.nonzero(right)
     before = np.where(first > 0, place[:, first - 1], 0) if place.size else np.zeros((len(right), len(classes)), np.int64)
     c = sorted_label[p]
-    return precision_of_matches(k, place[k, p] - before[k, c] - 1, c, len(right), n_true, interpolate=rule == 'activitynet').T
+    return precision_of_matches(k, place[k, p] - before[k, c] - 1, c, len(right), n_true, interpolate=rule == 'activitynet', typical=typical).T
 
 # %% ../../nbs/metrics/112_detections.ipynb #e5201530
 class DetectionAP:
