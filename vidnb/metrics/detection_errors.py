@@ -52,7 +52,7 @@ def detection_errors(
         np.maximum.at(own, p[same], iou[same]); np.maximum.at(other, p[~same], iou[~same])
     return np.select([match >= 0, own >= thr, other >= thr, own + 0*thr >= LEAST_IOU, other + 0*thr >= LEAST_IOU], range(5), 5).astype(np.int8)
 
-# %% ../../nbs/metrics/115_detection_errors.ipynb #b3ea193f
+# %% ../../nbs/metrics/115_detection_errors.ipynb #873cbf68
 def false_positive_profile(
     truth:pd.DataFrame, # table of true spans
     detections:pd.DataFrame, # table of detections
@@ -69,11 +69,10 @@ def false_positive_profile(
     share = 100*count/np.maximum(1, count.sum(1, keepdims=True))
     return pd.DataFrame(share, index=pd.Index([f'{k}G' for k in range(1, most+1)], name='detections'), columns=list(ERROR_KINDS))
 
-def _normalized(right, judged, det, truth):
+def _normalized(right, judged, det, labels, typical):
     "Mean over classes of normalized average precision, at each threshold"
-    n = truth.label.value_counts().sort_index()
-    ap = _ap(right, judged, det, n.index, n.to_numpy(), 'activitynet', typical=len(truth)/len(n))
-    return ap.mean(0)
+    n = labels.value_counts().sort_index()
+    return _ap(right, judged, det, n.index, n.to_numpy(), 'activitynet', typical).mean(0)
 
 def error_impact(
     truth:pd.DataFrame, # table of true spans
@@ -84,10 +83,11 @@ def error_impact(
     "How much mean average precision would be gained if no detection were wrong in some way"
     truth, det = check_spans(truth), top_detections(truth, detections, most)
     kind = detection_errors(truth, det, thresholds)
-    now = _normalized(kind == 0, kind >= 0, det, truth).mean()
-    return pd.Series({'mAP_N': now, **{name: _normalized(kind == 0, kind != k, det, truth).mean() - now for k,name in enumerate(ERROR_KINDS) if k}})
+    def without(k): return _normalized(kind == 0, kind != k, det, truth.label, len(truth)/truth.label.nunique()).mean()
+    now = without(-1)
+    return pd.Series({'mAP_N': now, **{name: without(k) - now for k,name in enumerate(ERROR_KINDS) if k}})
 
-# %% ../../nbs/metrics/115_detection_errors.ipynb #0fe33630
+# %% ../../nbs/metrics/115_detection_errors.ipynb #a2717ed1
 GROUP_BOUNDS = dict(activitynet=dict(length=(30, 60, 120, 180), coverage=(.2, .4, .6, .8), instances=(1, 4, 8)),
                     thumos14=dict(length=(3, 6, 12, 18), coverage=(.02, .04, .06, .08), instances=(1, 40, 80)))
 SIZES = ('XS', 'S', 'M', 'L', 'XL')
@@ -121,13 +121,13 @@ def group_table(
 )->pd.DataFrame: # a row for all and for each group: `spans`, `missed` at the first threshold, mean `recall`, mean `mAP_N`
     "How much is missed of each group of true spans, and how precisely it is found"
     truth, det = check_spans(truth), top_detections(truth, detections, most)
-    match = _matched(truth, det, thresholds)[0]
+    match, typical = _matched(truth, det, thresholds)[0], len(truth)/truth.label.nunique()
     hit = np.zeros((len(match), len(truth)), bool)
     k, p = np.nonzero(match >= 0)
     hit[k, match[k, p]] = True
     def row(mask):
         inside = np.append(mask, False)[match]
-        return dict(spans=int(mask.sum()), missed=1 - hit[0, mask].mean(), recall=hit[:, mask].mean(), mAP_N=float(_normalized(inside, inside | (match < 0), det, truth[mask]).mean()))
+        return dict(spans=int(mask.sum()), missed=1 - hit[0, mask].mean(), recall=hit[:, mask].mean(), mAP_N=float(_normalized(inside, inside | (match < 0), det, truth.label[mask], typical).mean()))
     rows = {('all', ''): row(np.ones(len(truth), bool))}
     rows |= {(c, g): row(m) for c in groups for g in groups[c].cat.categories if (m := (groups[c] == g).to_numpy()).any()}
     return pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows, names=['by', 'group']))
