@@ -42,6 +42,9 @@ Modules:
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
 - `vidnb.localization.proposals`: From scores of where actions start and end to spans worth a second look, and a feature of each
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
+- `vidnb.localization.tal_files`: ActivityNet's json and THUMOS14's text files as tables of spans, and back
+- `vidnb.metrics.detection_errors`: What kind of mistake costs how much, and which true spans are missed
+- `vidnb.metrics.detections`: Average precision class by class by the rules of ActivityNet and of THUMOS14, added up over videos
 - `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes

@@ -11,6 +11,8 @@ from vidnb.core.plot import *
 from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
 from vidnb.metrics.localization import *
+from vidnb.metrics.detections import *
+from vidnb.metrics.detection_errors import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *
@@ -25,6 +27,7 @@ from vidnb.video.prepare import *
 from vidnb.video.extract import *
 from vidnb.localization.tables import *
 from vidnb.localization.proposals import *
+from vidnb.localization.tal_files import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *
