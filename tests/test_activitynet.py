@@ -99,8 +99,8 @@ def test_entries_that_are_wrong(tmp_path, video, words):
     with expect_error(ValueError, 'a.json: ' + words): made(tmp_path, v_a=video)
 
 @pytest.mark.parametrize('text,words', [
-    ('', 'a.json:1: not JSON'), ('{"v_a": {"duration_second": 3,\n"dur', 'a.json:2: not JSON'), ('[]', 'an object with an entry for each video is expected; got list'),
-    ('{"v_a": {}, "v_b": {}, "v_a": {}}', "a.json: 'v_a' is there twice"), ('{"v_a": {"duration_second": 1, "duration_second": 2}}', "a.json: 'duration_second' is there twice")])
+    ('', 'a.json:1: no json, or cut short'), ('{"v_a": {"duration_second": 3,\n"dur', 'a.json:2: no json, or cut short'), ('[]', 'an object with an entry for each video is expected; got list'),
+    ('{"v_a": {}, "v_b": {}, "v_a": {}}', "a.json: 'v_a' stands twice"), ('{"v_a": {"duration_second": 1, "duration_second": 2}}', "a.json: 'duration_second' stands twice")])
 def test_files_that_are_wrong(tmp_path, text, words):
     (tmp_path/'a.json').write_text(text)
     with expect_error(ValueError, words): ActivityNetDataset(tmp_path/'a.json', [])
