@@ -194,7 +194,7 @@ def _sampled(self:SSNDataset, idx):
     counts, pools = (self.positive_per_video, self.incomplete_per_video, self.background_per_video), (self.positive_pool, self.incomplete_pool, self.background_pool)
     return [p for kind,(n,pool) in enumerate(zip(counts, pools)) for p in self._draw(self.kinds[idx][kind] if self.video_centric else [], pool, n, kind)]
 
-# %% ../../nbs/datasets/330_ssn.ipynb #6b5aa4ef
+# %% ../../nbs/datasets/330_ssn.ipynb #9bc85845
 @patch
 def _stages(self:SSNDataset, spans, totals):
     "Scale factors (p,2) of spans (p,2) in videos of `totals` frames"
@@ -212,7 +212,8 @@ def _get_stage(self:SSNDataset, proposal, num_frames):
 @patch
 def sample(self:SSNDataset, idx:int)->dict:
     "What a pipeline starts from, whatever it is for"
-    return dict(self.video_infos[idx], filename_tmpl=self.filename_tmpl, modality=self.modality, start_index=self.start_index)
+    v = self.video_infos[idx]
+    return dict(v, gts=list(v['gts']), proposals=list(v['proposals']), filename_tmpl=self.filename_tmpl, modality=self.modality, start_index=self.start_index)
 
 # %% ../../nbs/datasets/330_ssn.ipynb #f2ecd63d
 @patch
