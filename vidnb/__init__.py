@@ -2,7 +2,6 @@
 
 Modules:
 
-- `vidnb.all`: All of vidnb and of fastai's vision for a notebook: `from vidnb.all import *`
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_metrics`: From result files to the scores of a tracking benchmark, beside the official tool, on the same files in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
@@ -15,12 +14,16 @@ Modules:
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
 - `vidnb.core.matching`: Which pairs belong together when each side may be used once, frame by frame, with most of the answer found in arrays
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
+- `vidnb.core.spans`: How far two stretches of a video agree, and which of many overlapping ones to keep
 - `vidnb.core.testing`: Assertions that fail when the code is wrong, and the one contract every model signs
+- `vidnb.datasets.activitynet`: Untrimmed videos with annotated segments: records for a pipeline, results as official files, figures of proposals and detections
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20 and DanceTrack, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
+- `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
+- `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
 - `vidnb.interop.checkpoints`: Any zoo's file into a model whole, or not at all, with a report of what went where
 - `vidnb.interop.weight_files`: Tensors out of a file that somebody else wrote, without running anything that is in it
 - `vidnb.interop.zoos`: One network, five libraries, five names for each of its weights: a table that is read in both directions
@@ -40,6 +43,12 @@ Modules:
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
+- `vidnb.localization.proposals`: From scores of where actions start and end to spans worth a second look, and a feature of each
+- `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
+- `vidnb.localization.tal_files`: ActivityNet's json and THUMOS14's text files as tables of spans, and back
+- `vidnb.metrics.detection_errors`: What kind of mistake costs how much, and which true spans are missed
+- `vidnb.metrics.detections`: Average precision class by class by the rules of ActivityNet and of THUMOS14, added up over videos
+- `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
 - `vidnb.metrics.mot`: HOTA, CLEAR and Identity of a whole video at once, from arrays, equal to the official tool
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
@@ -94,6 +103,7 @@ Modules:
 - `vidnb.video.rawframes`: The same reader over images that somebody extracted: RGB frames, or pairs of optical-flow images
 - `vidnb.video.reader`: A file and frame numbers in, exactly those frames out, whichever library decodes them
 - `vidnb.video.synth`: Real mp4 files made on the spot, whose class is a motion that no single frame shows
+- `vidnb.video.synth_untrimmed`: Long mp4 files in which actions have to be found, with the second at which each starts and ends
 - `vidnb.video.writer`: RGB frames in, a file out that every player opens, or no file at all
 - `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures"""
 

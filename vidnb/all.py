@@ -12,6 +12,13 @@ from vidnb.core.plot import *
 from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
 from vidnb.metrics.mot import *
+from vidnb.core.spans import *
+from vidnb.core.plot import *
+from vidnb.core.testing import *
+from vidnb.metrics.recognition import *
+from vidnb.metrics.localization import *
+from vidnb.metrics.detections import *
+from vidnb.metrics.detection_errors import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *
@@ -20,9 +27,13 @@ from vidnb.video.rawframes import *
 from vidnb.video.faults import *
 from vidnb.video.writer import *
 from vidnb.video.synth import *
+from vidnb.video.synth_untrimmed import *
 from vidnb.video.jobs import *
 from vidnb.video.prepare import *
 from vidnb.video.extract import *
+from vidnb.localization.tables import *
+from vidnb.localization.proposals import *
+from vidnb.localization.tal_files import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *
@@ -42,6 +53,9 @@ from vidnb.datasets.annotations import *
 from vidnb.datasets.published import *
 from vidnb.datasets.recognition import *
 from vidnb.datasets.motchallenge import *
+from vidnb.datasets.activitynet import *
+from vidnb.datasets.ssn_proposals import *
+from vidnb.datasets.ssn import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
