@@ -179,8 +179,8 @@ def start_from(
     except ValueError: return load_checkpoint(model, ckpt, head='skip')
 
 def plain_progress(learn, **kwargs):
-    "Give `learn` lines in place of bars"
-    if hasattr(learn, 'progress'): learn.remove_cb(ProgressCallback)
+    "Give `learn` lines in place of bars, or of the lines it has"
+    for cb in [cb for cb in learn.cbs if isinstance(cb, (ProgressCallback, PlainProgress))]: learn.remove_cb(cb)
     learn.add_cb(PlainProgress(**kwargs))
 
 def norm_of(dl):
