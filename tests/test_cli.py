@@ -125,3 +125,29 @@ def test_bench_models_prints_its_rows(tmp_path):
     assert 'on cpu, 1 thread' in out.stdout and 'TSM-R50: the peer is the network without its shift' in out.stdout, out.stdout
     rows = list(csv.DictReader((tmp_path/'t.csv').open()))
     test_same([(r['row'], r['network'], r['of'], float(r['peer x']) > 0) for r in rows], [(k, n, of, True) for k in ('forward', 'training') for n,of in (('SlowFast-R50', 'PyTorchVideo'), ('TSM-R50', 'vidnb, TSN'))])
+
+def test_bench_training_prints_what_it_measured(tmp_path):
+    from vidnb.bench.bench_training import training_text
+    import pandas as pd
+    small = '--rounds', 1, '--steps', 4, '--batch', 2, '--size', 32, '--device', 'cpu'
+    out = vidnb('bench', 'training', *small, '--json', '--out', tmp_path/'t.csv')
+    test_same([out.returncode, 'Traceback' in out.stderr], [0, False])
+    rows = [json.loads(l) for l in out.stdout.splitlines()]
+    test_same([r['row'] for r in rows], ['overhead']*2 + ['waiting']*3 + ['processes', 'gpu'])
+    for r in rows[:2]:
+        test_same([r['x'], r['epoch x']], [r['ms/step']/r['bare ms'], r['ms/epoch']/r['bare epoch ms']], eps=1e-9)
+        assert r['losses differ by'] < 1e-5, r
+        assert r['ms/epoch'] > r['ms/step'] > 0, r
+    for r,n in zip(rows[2:5], ('0 workers', '1 worker', '2 workers')):
+        test_same([r['what'], r['steps']], [n, 3.])
+        test_same([r['waits ms'] + r['computes ms'], r['waits ms']/r['ms/step']], [r['ms/step'], r['share waiting']], eps=1e-9)
+    test_same(rows[5]['x'], rows[5]['ms/step']/rows[5]['one process ms'], eps=1e-9)
+    assert rows[5]['losses differ by'] < 1e-4 and 'says' in rows[5]['note'], rows[5]
+    assert rows[6]['note'].startswith('not measured') and 'ms/step' not in rows[6], rows[6]
+    text = training_text(pd.read_csv(tmp_path/'t.csv'))
+    for word in ('epoch x', 'share waiting', 'one process ms', 'gpu: not measured'): assert word in text, text
+
+def test_bench_training_refuses(tmp_path):
+    from vidnb.cli import main
+    (tmp_path/'empty').mkdir()
+    for args in (['--size', '16'], ['--batch', '3'], [str(tmp_path/'empty')], ['a', 'b']): test_same(main(['bench', 'training', *args]), 1)

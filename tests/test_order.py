@@ -1,6 +1,6 @@
 """The one-way flow: a notebook imports only from notebooks with lower numbers, and outside packages only where the design lets them in.
 
-- fastai is used by `loading`, `learn`, `view`, the tutorials and the index page; every other module works where fastai is not installed.
+- fastai is used by `loading`, `learn`, `view`, the bench, the tutorials and the index page; every other module works where fastai is not installed.
 - What a module imports is a requirement in settings.ini, or the import may fail without harm.
 - `import vidnb` costs nothing: no torch, no fastai, no OpenCV."""
 import ast, re, subprocess, sys, textwrap
@@ -52,7 +52,7 @@ def test_imports_lower_numbers_only(page):
 
 @by_page
 def test_fastai_stays_in_its_folders(page):
-    if page.folder.split('/')[0] in fastai_folders or str(page) == 'index': return
+    if page.folder.split('/')[0] in fastai_folders | fronts or str(page) == 'index': return
     for tree in page.trees():
         for name,_ in imported(tree): assert name.split('.')[0] != 'fastai', f'{page} imports {name}; fastai belongs in {sorted(fastai_folders)}'
 

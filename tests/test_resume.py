@@ -91,6 +91,7 @@ def test_two_workers_in_one_go(run, whole, tmp_path):
 def test_stopped_by_a_signal(run, whole, tmp_path, how, at, workers, code):
     p = run(tmp_path, how, at, workers)
     assert p.returncode in (code, 130 if how == 'SIGINT' else code), p.stderr[-3000:]
+    assert 'Traceback' not in p.stderr and 'the same call goes on from it' in p.stdout, p.stderr[-3000:]
     assert 'has the state, and the same call goes on from it' in p.stdout
     test_same(newest_run(tmp_path)[1]['steps'], at+1)
     run(tmp_path, workers=workers, check=0)

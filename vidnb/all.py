@@ -110,3 +110,4 @@ from vidnb.bench.bench_metrics import *
 from vidnb.bench.loader_bench import *
 from vidnb.bench.bench_models import *
 from vidnb.bench.inference_bench import *
+from vidnb.bench.bench_training import *

@@ -19,7 +19,7 @@ import numpy as np
 from ..core.environment import atomic_path, progress, viewer
 import torch
 from fastai.basics import Learner
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, event
 import fastai.callback.schedule
 from fastai.callback.progress import ProgressCallback
 from fastai.data.core import Datasets
@@ -129,6 +129,16 @@ class VideoLearner(Learner):
         log = getattr(self.dl, 'faults', None)
         with nullcontext() if log is None else named_faults(log): super().all_batches() # PyTorch tells of a dead worker wherever this process happens to be
 
+    def _call_one(self, event_name):
+        if not hasattr(event, event_name): raise ValueError(f'there is no event {event_name!r}')
+        for cb in self.cbs.sorted('order'):
+            if event_name == 'after_fit' or hasattr(type(cb), event_name) or event_name in vars(cb): cb(event_name) # the others would look in vain through learner and model
+
+    def _do_one_batch(self):
+        clips,self.xb = self.xb,tuple(o.as_subclass(torch.Tensor) if isinstance(o, TensorClip) else o for o in self.xb)
+        try: super()._do_one_batch()
+        finally: self.xb = clips
+
 # %% ../../nbs/learn/900_learner.ipynb #b34270b7
 @delegates(Learner.__init__, but=['dls', 'model', 'loss_func', 'splitter'])
 def video_learner(
@@ -169,8 +179,8 @@ def start_from(
     except ValueError: return load_checkpoint(model, ckpt, head='skip')
 
 def plain_progress(learn, **kwargs):
-    "Give `learn` lines in place of bars"
-    if hasattr(learn, 'progress'): learn.remove_cb(ProgressCallback)
+    "Give `learn` lines in place of bars, or of the lines it has"
+    for cb in [cb for cb in learn.cbs if isinstance(cb, (ProgressCallback, PlainProgress))]: learn.remove_cb(cb)
     learn.add_cb(PlainProgress(**kwargs))
 
 def norm_of(dl):

@@ -269,7 +269,10 @@ def param_lists(self:SchemeOptimizer): return [[p for pg in self.groups_at(d) fo
 
 @patch(as_prop=True)
 def hypers(self:SchemeOptimizer):
-    plain = lambda pg: {self.fwd_map.get(k, k):v for k,v in detuplify_pg({k:v for k,v in pg.items() if k not in _own_keys}).items()}
+    def plain(pg):
+        own = {k:v for k,v in pg.items() if k not in _own_keys}
+        if any(isinstance(v, (tuple, list)) for v in own.values()): own = detuplify_pg(own)   # slow, and asked for at every step
+        return {self.fwd_map.get(k, k):v for k,v in own.items()}
     base = lambda pg: {k:pg[f'base_{k}'] for k in ('lr', 'wd') if f'base_{k}' in pg}
     return [_Hyper(plain(pg) | base(pg), self, d) for d,(pg,*_) in enumerate(map(self.groups_at, range(self.n_depths)))]
 

@@ -8,13 +8,14 @@ Docs: https://vidnb.github.io/vidnb/learn/resume.html.md"""
 
 # %% auto #0
 __all__ = ['opt_state', 'load_opt_state', 'cb_state', 'load_cb_state', 'recorder_state', 'load_recorder_state', 'run_plan',
-           'plan_differences', 'run_state', 'load_state', 'save_run', 'load_run', 'Checkpointer']
+           'plan_differences', 'run_state', 'load_state', 'save_run', 'load_run', 'Checkpointer', 'quiet_hook']
 
 # %% ../../nbs/learn/935_resume.ipynb #070a4860
 import hashlib
 import inspect
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -354,6 +355,13 @@ def on_signal(self:Checkpointer, number, frame):
     self.unlisten()
     signal.raise_signal(number)
 
+def quiet_hook(
+    before, # what shows an exception that nobody caught, such as `sys.excepthook`
+    known:BaseException, # one of which all has been said
+): # the same, but for `known`
+    "End a script without a traceback for an exception that has been explained"
+    return lambda kind, e, tb: None if e is known else before(kind, e, tb)
+
 @patch
 def stop(self:Checkpointer, saved=False):
     "Save, and leave the fit as the signal would have"
@@ -361,7 +369,9 @@ def stop(self:Checkpointer, saved=False):
     self.unlisten()
     fn = checkpoints(self.folder)[-1] if saved else self.save(self.epoch, batches_done(self.dls.train))
     self.out(f'stopped; {short_name(fn)} has the state, and the same call goes on from it')
-    if self.asked == signal.SIGINT: raise KeyboardInterrupt(str(fn))
+    if self.asked == signal.SIGINT:
+        sys.excepthook = quiet_hook(sys.excepthook, e := KeyboardInterrupt(str(fn)))
+        raise e
     raise SystemExit(128 + self.asked)
 
 # %% ../../nbs/learn/935_resume.ipynb #6e199a12

@@ -24,24 +24,29 @@ def _numpy_plain(s):
     "The inverse of `_plain_numpy`"
     return {k: _numpy_plain(v) if isinstance(v, dict) else v.numpy().astype(np.uint32) if isinstance(v, torch.Tensor) else v for k,v in s.items()}
 
+def _standing(cuda=True):
+    on = cuda and torch.cuda.is_available() and torch.cuda.is_initialized()
+    return random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state(), torch.cuda.get_rng_state_all() if on else []
+
+def _stand(python, numpy, cpu, cuda):
+    random.setstate(python)
+    np.random.set_state(numpy)
+    torch.set_rng_state(cpu)
+    for i,s in enumerate(cuda[:torch.cuda.device_count()]): torch.cuda.set_rng_state(s, i)
+
 def rng_state(
     cuda:bool=True, # those of the GPUs too, where they are in use
 )->dict: # of numbers, lists and tensors
     "Where the generators of Python, NumPy and PyTorch stand"
-    on = cuda and torch.cuda.is_available() and torch.cuda.is_initialized()
-    version, words, gauss = random.getstate()
-    return dict(python=[version, list(words), gauss], numpy=_plain_numpy(np.random.get_state(legacy=False)),
-                torch=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if on else [])
+    (version, words, gauss), numpy, cpu, cards = _standing(cuda)
+    return dict(python=[version, list(words), gauss], numpy=_plain_numpy(numpy), torch=cpu, cuda=cards)
 
 def set_rng_state(
     state:dict, # from `rng_state`
 ):
     "Make the generators stand as in `state`"
     version, words, gauss = state['python']
-    random.setstate((version, tuple(words), gauss))
-    np.random.set_state(_numpy_plain(state['numpy']))
-    torch.set_rng_state(state['torch'])
-    for i,s in enumerate(state['cuda'][:torch.cuda.device_count()]): torch.cuda.set_rng_state(s, i)
+    _stand((version, tuple(words), gauss), _numpy_plain(state['numpy']), state['torch'], state['cuda'])
 
 # %% ../../nbs/learn/928_rng.ipynb #4434ba86
 @contextmanager
@@ -49,7 +54,7 @@ def own_rng(
     *seed:int, # numbers, 0 or more; without any the block goes on from where the generators stand
 ):
     "The generators start from `seed` in the block, and stand as before it afterwards"
-    state = rng_state()
+    state = _standing()
     try:
         if seed:
             words = np.random.SeedSequence(seed).generate_state(4)
@@ -57,4 +62,4 @@ def own_rng(
             np.random.seed(words[1:3])
             torch.default_generator.manual_seed(int(words[3]))
         yield
-    finally: set_rng_state(state)
+    finally: _stand(*state)

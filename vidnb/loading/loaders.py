@@ -11,6 +11,7 @@ __all__ = ['imagenet_stats', 'TensorClip', 'LoadClip', 'fit_frames', 'NormalizeC
            'VideoDataLoaders', 'ClipDataset', 'to_clip', 'clip_loader']
 
 # %% ../../nbs/loading/410_loaders.ipynb #8828481b
+import functools
 import inspect
 from pathlib import Path
 import numpy as np
@@ -119,6 +120,10 @@ def read(self:LoadClip,
 # %% ../../nbs/loading/410_loaders.ipynb #a87edd90
 imagenet_stats = ((.485, .456, .406), (.229, .224, .225))
 
+@functools.lru_cache(maxsize=32)
+def _levels(mean, std, device): # the same tensors at every batch
+    return tuple(torch.tensor(o, device=device, dtype=torch.float32).view(3,1,1,1)*255 for o in (mean, std))
+
 class NormalizeClip(DisplayedTransform):
     "Bytes `(b,[v],t,h,w,3)` -> floats `(b,[v],3,t,h,w)`, minus `mean`, over `std`, on the batch's device"
     order = 99
@@ -128,11 +133,11 @@ class NormalizeClip(DisplayedTransform):
     ):
         super().__init__()
         self.mean,self.std = tuple(mean),tuple(std)
-    def _stats(self, x): return tuple(torch.tensor(o, device=x.device, dtype=torch.float32).view(3,1,1,1)*255 for o in (self.mean, self.std))
+    def _stats(self, x): return _levels(self.mean, self.std, x.device)
     def encodes(self, x:TensorClip):
         if x.dtype != torch.uint8: return x
         mean,std = self._stats(x)
-        return (x.movedim(-1, -4).contiguous().float() - mean).div_(std)
+        return x.as_subclass(torch.Tensor).movedim(-1, -4).contiguous().float().sub_(mean).div_(std).as_subclass(TensorClip)
     def decodes(self, x:TensorClip):
         if x.dtype == torch.uint8: return x
         mean,std = self._stats(x)
