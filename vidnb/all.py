@@ -75,6 +75,7 @@ from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
 from vidnb.view.results import *
+from vidnb.view.cam import *
 from vidnb.learn.learner import *
 from vidnb.learn.metrics import *
 from vidnb.learn.mixing import *
