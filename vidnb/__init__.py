@@ -91,6 +91,7 @@ Modules:
 - `vidnb.video.synth`: Real mp4 files made on the spot, whose class is a motion that no single frame shows
 - `vidnb.video.writer`: RGB frames in, a file out that every player opens, or no file at all
 - `vidnb.view.cam`: Class-activation maps over space and time, for any recogniser: which part of which frame speaks for a class
+- `vidnb.view.confusion`: Classes that are taken for each other beside each other, the worst of them by name, and a closer look at one block
 - `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures"""
 
 __version__ = "0.0.1"

@@ -74,6 +74,7 @@ from vidnb.models.model_cards import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
+from vidnb.view.confusion import *
 from vidnb.view.results import *
 from vidnb.view.cam import *
 from vidnb.learn.learner import *
