@@ -65,7 +65,7 @@ def spread_labels(
     free = np.concatenate([[x]*n for x,n in blocks]) if blocks else np.zeros(0)
     return free.clip(0, max(end - gap*(len(at)-1), 0)) + gap*np.arange(len(at))
 
-# %% ../../nbs/view/879_confusion.ipynb #f3e66a64
+# %% ../../nbs/view/879_confusion.ipynb #c87dbd57
 def show_confusion(
     cm, # counts (K,K): row is truth, column is prediction
     vocab, # K names
@@ -113,10 +113,10 @@ def _name_classes(ax, idx, which, vocab):
     line = k*15/ax.get_window_extent().height*ax.figure.dpi/72   # of text, in rows
     at = np.sort(which[:max(1, int(k/line))])
     for i,y in zip(at, spread_labels(at, line, k-1)):
-        ax.annotate(vocab[idx[i]], (-.5, i), (-.06*k, y), ha='right', va='center', fontsize=8, annotation_clip=False, arrowprops=dict(arrowstyle='-', lw=.5, color='.5', shrinkA=0, shrinkB=0))
+        ax.annotate(vocab[idx[i]], (-.5, i), (-.06*k, y), ha='right', va='center', fontsize=8, annotation_clip=False, arrowprops=dict(arrowstyle='-', lw=.5, color='.5', shrinkA=2, shrinkB=0, relpos=(1,.5)))
     ax.yaxis.set_label_position('right')
 
-# %% ../../nbs/view/879_confusion.ipynb #d437bed4
+# %% ../../nbs/view/879_confusion.ipynb #8d08c6bf
 def worst_window(
     cm, # counts (K,K), already in order
     k:int=24, # rows
@@ -140,7 +140,7 @@ def zoom_confusion(
     order = order_classes(cm)
     first = worst_window(cm[np.ix_(order, order)], k)
     part = order[first:first+k]
-    fig,axs = plt.subplots(1, 2, figsize=(12.5, 5.6), dpi=72, layout='constrained')
+    fig,axs = plt.subplots(1, 2, figsize=(11.5, 5), dpi=72, layout='constrained')
     show_confusion(cm, vocab, order=order, names=names, ax=axs[0])
     axs[0].add_patch(plt.Rectangle((first-.5, first-.5), len(part), len(part), fill=False, color='tab:blue', lw=1.5))
     show_confusion(cm, vocab, order=part, ax=axs[1])
