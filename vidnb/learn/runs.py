@@ -30,6 +30,7 @@ from .learner import VideoLearner, arch_name, norm_of
 from .resume import run_plan
 from ..loading.loaders import clip_loader
 from ..metrics.recognition import plot_confusion_matrix
+from ..view.confusion import show_confusion
 
 # %% ../../nbs/learn/937_runs.ipynb #d52c1774
 def new_folder(
@@ -173,7 +174,7 @@ def finish(self:RunFolder):
         cm = np.bincount(t*k + p, minlength=k*k).reshape(k, k)
         names = list(self.learn.dls.vocab) if len(getattr(self.learn.dls, 'vocab', None) or ()) == k else range(k)
         fig = Figure(figsize=(min(2 + .4*k, 12),)*2, dpi=100, layout='constrained')
-        plot_confusion_matrix(cm, names, ax=fig.subplots())
+        (plot_confusion_matrix if k <= 20 else show_confusion)(cm, names, ax=fig.subplots())
         _save(fig, self.path/'confusion.png')
     fn = self.path/f'config{"" if self.fit_no == 1 else f"_{self.fit_no}"}.json'
     write_json(dict(json.loads(fn.read_text()), finished=True), fn)
