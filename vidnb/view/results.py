@@ -154,6 +154,7 @@ class VideoInterpretation:
         order = np.argsort(idxs)
         def clip(i): return clip_frames(dl.after_batch.decode((dl.dataset[int(idxs[order[i]])][0][None],))[0][0])
         vocab = list(learn.dls.vocab if learn.dls.vocab is not None else range(preds.shape[1]))
+        vocab += [f'class {i}' for i in range(len(vocab), preds.shape[1])]   # a model may have more outputs than the data have classes
         names = [sample_name(dl.dataset, int(i)) for i in idxs[order]]
         return cls(preds.numpy()[order], targs.numpy().astype(np.int64)[order], losses.numpy()[order], vocab, clip, idxs[order], names, learn)
     @property
