@@ -39,6 +39,7 @@ Modules:
 - `vidnb.learn.run_files`: What a checkpoint may hold, and how it is written so that it is whole or absent
 - `vidnb.learn.runs`: Configuration, environment, state of the code, curves and pictures of a training in a folder of its own, and tables over many
 - `vidnb.learn.schedules`: Learning rates over time as the papers' configurations say them, and whole recipes by name
+- `vidnb.learn.seeing`: `learn.cam('video.mp4')`, maps of the clips it got wrong, and its clips as points
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
 - `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold
@@ -107,6 +108,9 @@ Modules:
 - `vidnb.video.synth`: Real mp4 files made on the spot, whose class is a motion that no single frame shows
 - `vidnb.video.synth_untrimmed`: Long mp4 files in which actions have to be found, with the second at which each starts and ends
 - `vidnb.video.writer`: RGB frames in, a file out that every player opens, or no file at all
+- `vidnb.view.cam`: Class-activation maps over space and time, for any recogniser: which part of which frame speaks for a class
+- `vidnb.view.confusion`: Classes that are taken for each other beside each other, the worst of them by name, and a closer look at one block
+- `vidnb.view.embeddings`: What a layer says of each clip, laid out in a plane: which clips a network takes for alike, and which neighbours a clip has
 - `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures"""
 
 __version__ = "0.0.1"

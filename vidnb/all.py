@@ -92,8 +92,12 @@ from vidnb.models.model_cards import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
+from vidnb.view.confusion import *
 from vidnb.view.results import *
+from vidnb.view.cam import *
+from vidnb.view.embeddings import *
 from vidnb.learn.learner import *
+from vidnb.learn.seeing import *
 from vidnb.learn.metrics import *
 from vidnb.learn.mixing import *
 from vidnb.learn.optimizers import *

@@ -1,6 +1,6 @@
 """Configuration, environment, state of the code, curves and pictures of a training in a folder of its own, and tables over many
 
-`RunFolder('runs')` is a callback: each training gets a new folder below `runs`, and two that start at the same moment get two. What is needed to know later what was done is written before the first step; the rows of the table and the losses while it trains; pictures at the end. Files are plain: JSON, CSV, PNG. `runs_table` compares runs in a table, `plot_runs` in a picture.
+`RunFolder('runs')` is a callback: each training gets a new folder below `runs`, and two that start at the same moment get two. What is needed to know later what was done is written before the first step; the rows of the table and the losses while it trains; pictures at the end. Files are plain: JSON, CSV, PNG. `runs_table` compares runs in a table, `plot_runs` in a picture, over epochs, iterations or time, smoothed, and with repeated runs as bands.
 
 Docs: https://vidnb.github.io/vidnb/learn/runs.html.md"""
 
@@ -8,12 +8,14 @@ Docs: https://vidnb.github.io/vidnb/learn/runs.html.md"""
 
 # %% auto #0
 __all__ = ['new_folder', 'git_state', 'run_config', 'write_json', 'RunFolder', 'event_writer', 'read_csv', 'plot_losses',
-           'top_rate', 'runs_table', 'plot_runs']
+           'top_rate', 'runs_table', 'smooth_curve', 'run_curve', 'same_runs', 'run_folders', 'plot_runs']
 
 # %% ../../nbs/learn/937_runs.ipynb #79bd89a6
 import json
+import re
 import subprocess
 import sys
+import time
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -28,6 +30,7 @@ from .learner import VideoLearner, arch_name, norm_of
 from .resume import run_plan
 from ..loading.loaders import clip_loader
 from ..metrics.recognition import plot_confusion_matrix
+from ..view.confusion import show_confusion
 
 # %% ../../nbs/learn/937_runs.ipynb #d52c1774
 def new_folder(
@@ -134,19 +137,28 @@ def write_losses(self:RunFolder):
     self.lines = len(rec.losses)
 
 @patch
+def before_epoch(self:RunFolder):
+    "Start the clock of a fit"
+    if not hasattr(self, 'ends'): self.ends,self.began = {},(0, 0.)
+    if self.active and self.began[0] != self.fit_no: self.began = self.fit_no,time.monotonic()
+
+@patch
 def write_table(self:RunFolder):
     "Write metrics.csv, and evals.csv where a hook evaluates"
     rec = self.learn.recorder
     names = [n for n in rec.metric_names if n not in ('epoch', 'time')]
-    now = [dict(fit=self.fit_no, epoch=e, **dict(zip(names, map(_number, v)))) for e,v in enumerate(rec.values)]
+    self.ends.setdefault((self.fit_no, len(rec.values)-1), time.monotonic() - self.began[1])
+    now = [dict(fit=self.fit_no, epoch=e, **dict(zip(names, map(_number, v))), seconds=self.ends.get((self.fit_no, e))) for e,v in enumerate(rec.values)]
     self.rows = [r for r in self.rows if r['fit'] != self.fit_no] + now
     with atomic_path(self.path/'metrics.csv') as tmp: pd.DataFrame(self.rows).to_csv(tmp, index=False)
     if getattr(rec, 'evals', None):
         with atomic_path(self.path/'evals.csv') as tmp: pd.DataFrame(rec.evals).to_csv(tmp, index=False)
     for k,v in now[-1].items() if self.writer and now else ():
-        if k not in ('fit', 'epoch') and v is not None: self.writer.add_scalar(k, v, len(self.rows)-1)
+        if k not in _clock and v is not None: self.writer.add_scalar(k, v, len(self.rows)-1)
 
 def _number(v): return None if v is None else float(v)
+
+_clock = ('fit', 'epoch', 'seconds')   # columns that are no metrics
 
 # %% ../../nbs/learn/937_runs.ipynb #d5a8c0fe
 @patch
@@ -162,7 +174,7 @@ def finish(self:RunFolder):
         cm = np.bincount(t*k + p, minlength=k*k).reshape(k, k)
         names = list(self.learn.dls.vocab) if len(getattr(self.learn.dls, 'vocab', None) or ()) == k else range(k)
         fig = Figure(figsize=(min(2 + .4*k, 12),)*2, dpi=100, layout='constrained')
-        plot_confusion_matrix(cm, names, ax=fig.subplots())
+        (plot_confusion_matrix if k <= 20 else show_confusion)(cm, names, ax=fig.subplots())
         _save(fig, self.path/'confusion.png')
     fn = self.path/f'config{"" if self.fit_no == 1 else f"_{self.fit_no}"}.json'
     write_json(dict(json.loads(fn.read_text()), finished=True), fn)
@@ -211,26 +223,86 @@ def runs_table(
         except json.JSONDecodeError: continue
         git = json.loads((fn.parent/'git.json').read_text()) if (fn.parent/'git.json').exists() else {}
         table = read_csv(fn.parent/'metrics.csv')
-        last = {k: table[k].iloc[-1] for k in table if k not in ('fit', 'epoch')} if len(table) else {}
+        last = {k: table[k].iloc[-1] for k in table if k not in _clock} if len(table) else {}
         rows.append(dict(run=fn.parent.name, started=c['started'], finished=c['finished'], arch=c['arch'], optimiser=c['optimiser'], lr=top_rate(c), epochs=c['epochs'], bs=c['batch size'],
                          done=len(table), **last, commit=git.get('commit', '')[:8] + ('*' if git.get('dirty') else '')))
     return pd.DataFrame(rows).sort_values(['started', 'run'], ignore_index=True) if rows else pd.DataFrame()
 
+# %% ../../nbs/learn/937_runs.ipynb #7747ecf6
+def smooth_curve(
+    y, # (n,), NaN where there is no value
+    weight:float=0., # of the past, in [0,1); 0: nothing is smoothed
+)->np.ndarray: # (n,)
+    "Exponential moving mean of what is there so far"
+    y = np.asarray(y, float)
+    if not 0 <= weight < 1: raise ValueError(f'a weight is at least 0 and below 1; got {weight}')
+    if weight == 0 or len(y) < 2: return y
+    kernel = weight**np.arange(min(len(y), int(np.ceil(np.log(1e-12)/np.log(weight)))))
+    there = np.isfinite(y)
+    total,n = (np.convolve(o, kernel)[:len(y)] for o in (np.where(there, y, 0), there.astype(float)))
+    return np.divide(total, n, out=np.full(len(y), np.nan), where=n > 0)
+
+def run_curve(
+    folder, # of a run
+    metric:str='valid_loss', # column of metrics.csv; 'loss': the training loss of every iteration
+    x:str='epoch', # 'epoch', 'iter' or 'seconds'
+)->tuple: # x (n,), y (n,); None where the run has no such metric
+    "One curve of a run"
+    if x not in ('epoch', 'iter', 'seconds'): raise ValueError(f"x is 'epoch', 'iter' or 'seconds'; got {x!r}")
+    folder = Path(folder)
+    table,loss = read_csv(folder/'metrics.csv'),read_csv(folder/'losses.csv') if metric == 'loss' else None
+    y = table.get(metric) if loss is None else loss.get('smooth_loss')
+    if y is None: return None
+    per = json.loads((folder/'config.json').read_text()).get('batches of an epoch', 1)
+    epoch = np.arange(1., len(y)+1)/(1 if loss is None else per)
+    if x == 'seconds':
+        if 'seconds' not in table: raise ValueError(f'{folder.name} has no times; it is of an older version')
+        past = table.groupby('fit').seconds.max().shift(fill_value=0).cumsum()   # what earlier fits took
+        epoch = np.interp(epoch, np.arange(len(table)+1), np.append(0, table.seconds + table.fit.map(past)))
+    return epoch*(per if x == 'iter' else 1),y.to_numpy(float)
+
+def same_runs(
+    folders, # of runs
+)->dict: # name -> folders, in order
+    "Runs by name: name, name-2, name-3 of one folder are runs of one name"
+    names,groups = {str(f) for f in folders},{}
+    for f in folders:
+        root = re.sub(r'-\d+$', '', str(f))
+        groups.setdefault(root if root in names else str(f), []).append(f)
+    return {Path(k).name: v for k,v in groups.items()}
+
+# %% ../../nbs/learn/937_runs.ipynb #d83cae07
+def run_folders(
+    folders, # a folder of runs, a run, or several runs
+)->list: # of runs
+    "The folders of single runs"
+    if not isinstance(folders, (str, Path)): return [Path(f) for f in folders]
+    path = Path(folders)
+    if (path/'config.json').exists(): return [path]
+    return sorted((f.parent for f in path.glob('*/config.json')), key=lambda f: [int(o) if o.isdigit() else o for o in re.split(r'(\d+)', f.name)])
+
 def plot_runs(
     folders, # of runs, or one folder of runs
-    metric:str='valid_loss', # column of metrics.csv
+    metric:str='valid_loss', # column of metrics.csv; 'loss': the training loss of every iteration
+    x:str='epoch', # 'epoch', 'iter' or 'seconds'
+    smooth:float=0., # weight of the past in [0,1), see `smooth_curve`
+    bands:bool=False, # runs of one name as their mean, with a band from the lowest to the highest
     ax=None, # Axes to draw on; None: new ones
 ): # the Axes
-    "One curve for each run"
+    "One curve for each run, or for all runs of one name"
     import matplotlib.pyplot as plt
-    folders = sorted(f.parent for f in Path(folders).glob('*/config.json')) if isinstance(folders, (str, Path)) and not (Path(folders)/'config.json').exists() else folders
-    folders = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(f) for f in folders]
-    tables = [read_csv(f/'metrics.csv') for f in folders]
-    have = sorted({k for t in tables for k in t} - {'fit', 'epoch'})
-    if metric not in have: raise ValueError(f'no run has {metric!r}; there are {", ".join(have) or "no metrics yet"}')
-    ax = ax or plt.subplots(figsize=(6, 3), layout='constrained')[1]
-    for f,t in zip(folders, tables):
-        if metric in t: ax.plot(np.arange(1, len(t)+1), t[metric], 'o-', ms=3, label=f.name)
-    ax.set(xlabel='epoch', ylabel=metric)
+    folders = run_folders(folders)
+    curves = {f:c for f in folders if (c := run_curve(f, metric, x)) is not None and len(c[0])}
+    have = sorted({k for f in folders for k in read_csv(f/'metrics.csv')} - set(_clock))
+    if not curves: raise ValueError(f'no run has {metric!r}; there are {", ".join(have) or "no metrics yet"}')
+    ax = ax or plt.subplots(figsize=(6, 3), dpi=72, layout='constrained')[1]
+    for name,group in (same_runs(list(curves)) if bands else {f.name:[f] for f in curves}).items():
+        grid = max((curves[f][0] for f in group), key=len)
+        ys = np.stack([np.interp(grid, curves[f][0], smooth_curve(curves[f][1], smooth), left=np.nan, right=np.nan) for f in group])
+        n = np.isfinite(ys).sum(0)
+        mean = np.divide(np.nansum(ys, 0), n, out=np.full(len(grid), np.nan), where=n > 0)
+        line, = ax.plot(grid, mean, '-' if metric == 'loss' else 'o-', ms=3, label=name if len(group) == 1 else f'{name} ({len(group)} runs)')
+        if len(group) > 1: ax.fill_between(grid, np.where(n > 0, np.nanmin(np.where(n > 0, ys, 0), 0), np.nan), np.where(n > 0, np.nanmax(np.where(n > 0, ys, 0), 0), np.nan), color=line.get_color(), alpha=.2, lw=0)
+    ax.set(xlabel=dict(epoch='epoch', iter='iteration', seconds='seconds')[x], ylabel=metric)
     ax.legend(frameon=False, fontsize=8, loc='upper left', bbox_to_anchor=(1, 1))
     return ax

@@ -1,6 +1,6 @@
 """What a classifier says of a video over time, and where it is wrong on a validation set, as pictures
 
-`VideoPrediction` holds what a classifier said of one video: spans in seconds and the probabilities of each class in them. It names the label, draws the scores over time under a strip of frames, and writes the video with its label in the picture. `VideoInterpretation` holds the predictions on a validation set, and draws the confusion matrix, the clips with the highest losses, and an example of each pair of classes that are taken for each other. Both are made by the learner of `vidnb.learn.learner`; nothing here knows a model.
+`VideoPrediction` holds what a classifier said of one video: spans in seconds and the probabilities of each class in them. It names the label, draws the scores over time under a strip of frames, and writes the video with its label in the picture. `VideoInterpretation` holds the predictions on a validation set, and draws the confusion matrix, the clips with the highest losses with their file names, and an example of each pair of classes that are taken for each other; `top_losses` is the table of them. Both are made by the learner of `vidnb.learn.learner`; nothing here knows a model.
 
 Docs: https://vidnb.github.io/vidnb/view/results.html.md"""
 
@@ -19,10 +19,12 @@ import pandas as pd
 from fastcore.basics import patch
 from ..core.environment import progress
 from ..core.plot import draw_label, make_strip, show_strips
+from ..loading.dataloader import sample_name
 from ..loading.show import clip_frames
 from ..metrics.recognition import plot_confusion_matrix
 from ..video.reader import open_video
 from ..video.writer import VideoWriter
+from .confusion import plot_class_bars, show_confusion, zoom_confusion
 
 # %% ../../nbs/view/880_results.ipynb #5ed2f3d6
 @dataclass
@@ -133,6 +135,13 @@ class VideoInterpretation:
     vocab: list         # K names
     clip: object        # function from an index to frames (t,h,w,3) uint8
     idxs: np.ndarray = None # (n,) number in its dataset of each row; None: row i is of sample i
+    names: list = None  # n names of files; None: not known
+    learn: object = field(default=None, repr=False) # what the predictions are of
+    def __post_init__(self):
+        n,k = np.shape(self.preds) if np.ndim(self.preds) == 2 else (0, 0)
+        if k != len(self.vocab) or np.shape(self.targs) != (n,) or np.shape(self.losses) != (n,): raise ValueError(f'predictions (n,K), one label and one loss each, and K names were expected; got {np.shape(self.preds)}, {np.shape(self.targs)}, {np.shape(self.losses)} and {len(self.vocab)} names')
+        if np.isnan(self.preds).any(): raise ValueError(f'NaN in the predictions of row {int(np.isnan(self.preds).any(1).argmax())}')
+        if self.names is not None and len(self.names) != n: raise ValueError(f'{len(self.names)} names of files for {n} rows')
     @classmethod
     def from_learner(cls,
         learn, # a fastai `Learner` whose clips are `TensorClip`
@@ -145,7 +154,9 @@ class VideoInterpretation:
         order = np.argsort(idxs)
         def clip(i): return clip_frames(dl.after_batch.decode((dl.dataset[int(idxs[order[i]])][0][None],))[0][0])
         vocab = list(learn.dls.vocab if learn.dls.vocab is not None else range(preds.shape[1]))
-        return cls(preds.numpy()[order], targs.numpy().astype(np.int64)[order], losses.numpy()[order], vocab, clip, idxs[order])
+        vocab += [f'class {i}' for i in range(len(vocab), preds.shape[1])]   # a model may have more outputs than the data have classes
+        names = [sample_name(dl.dataset, int(i)) for i in idxs[order]]
+        return cls(preds.numpy()[order], targs.numpy().astype(np.int64)[order], losses.numpy()[order], vocab, clip, idxs[order], names, learn)
     @property
     def decoded(self): return self.preds.argmax(1)
 
@@ -157,9 +168,23 @@ def confusion_matrix(self:VideoInterpretation)->np.ndarray: # (K,K) int64, rows 
     return np.bincount(self.targs*k + self.decoded, minlength=k*k).reshape(k, k)
 
 @patch
-def plot_confusion_matrix(self:VideoInterpretation, ax=None, **kwargs): # Axes
-    "The confusion matrix as a picture"
-    return plot_confusion_matrix(self.confusion_matrix(), self.vocab, ax=ax, **kwargs)
+def plot_confusion_matrix(self:VideoInterpretation,
+    ax=None, # Axes to draw on; None: new ones
+    zoom:bool=False, # two pictures: the whole, and its worst stretch drawn large
+    **kwargs, # of `show_confusion`, which draws more than 20 classes and whenever one of these is given; of `zoom_confusion`
+): # Axes; two with `zoom`
+    "The confusion matrix: with its counts where there is room, else in an order in which confused classes are neighbours"
+    cm = self.confusion_matrix()
+    if zoom: return zoom_confusion(cm, self.vocab, **kwargs)
+    return show_confusion(cm, self.vocab, ax=ax, **kwargs) if kwargs or len(cm) > 20 else plot_confusion_matrix(cm, self.vocab, ax=ax)
+
+@patch
+def plot_classes(self:VideoInterpretation,
+    k:int=20, # classes drawn: those recognised least
+    ax=None, # Axes to draw on; None: new ones
+): # Axes
+    "What was recognised of each class, and what it was taken for"
+    return plot_class_bars(self.confusion_matrix(), self.vocab, k, ax)
 
 @patch
 def most_confused(self:VideoInterpretation,
@@ -177,8 +202,25 @@ def show_clips(self:VideoInterpretation,
     idxs, # numbers of clips
     **kwargs, # of `show_strips`
 ): # Axes
-    "Clips as rows, what was said in green where it is right and in red where not"
-    return show_strips([self.clip(i) for i in idxs], labels=[self.vocab[self.targs[i]] for i in idxs], preds=[self.vocab[self.decoded[i]] for i in idxs], **kwargs)
+    "Clips as rows, what was said in green where it is right and in red where not; on each its file, its loss and the probability of what was said"
+    idxs = [int(i) for i in idxs]
+    ax = show_strips([self.clip(i) for i in idxs], labels=[self.vocab[self.targs[i]] for i in idxs], preds=[self.vocab[self.decoded[i]] for i in idxs], **kwargs)
+    for row,i in enumerate(idxs):
+        name = '' if self.names is None else f'{Path(self.names[i]).parent.name}/{Path(self.names[i]).name}  '
+        ax.annotate(f'{name}loss {self.losses[i]:.2f}  p {self.preds[i].max():.2f}', (0, row*(kwargs.get('tile', 80)+kwargs.get('gap', 4))), xytext=(2,-2), textcoords='offset points',
+                    ha='left', va='top', fontsize=7, color='white', bbox=dict(facecolor='black', alpha=.6, pad=1, lw=0))
+    return ax
+
+@patch
+def top_losses(self:VideoInterpretation,
+    k:int=None, # rows; None: all
+    largest:bool=True, # the hardest first; False: the easiest
+)->pd.DataFrame: # file, actual, predicted, prob (of what was predicted), prob_actual, loss; the index is the row here
+    "The clips by their loss"
+    order = np.argsort(-self.losses if largest else self.losses, kind='stable')[:k]
+    word = lambda idx: [self.vocab[i] for i in idx[order]]
+    return pd.DataFrame(dict(file=[str(order[j]) if self.names is None else self.names[i] for j,i in enumerate(order)], actual=word(self.targs), predicted=word(self.decoded), prob=self.preds.max(1)[order],
+                             prob_actual=self.preds[np.arange(len(self.preds)), self.targs][order], loss=self.losses[order]), index=order)
 
 @patch
 def plot_top_losses(self:VideoInterpretation,
@@ -187,8 +229,7 @@ def plot_top_losses(self:VideoInterpretation,
     **kwargs, # of `show_strips`
 ): # Axes
     "The clips with the largest losses, each with what was said and what is true"
-    order = np.argsort(-self.losses if largest else self.losses, kind='stable')[:k]
-    return self.show_clips(order, **kwargs)
+    return self.show_clips(self.top_losses(k, largest).index, **kwargs)
 
 @patch
 def plot_most_confused(self:VideoInterpretation,
