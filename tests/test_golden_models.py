@@ -20,6 +20,9 @@ INFLATED = {'inflate/ResNet50_2d': ResNet, 'inflate/ResNet3d50': ResNet3d}
 LATER = {'BMN/0', 'BMN/1', 'TEM/0', 'TEM/1', 'PEM/0', 'PEM/1',  # localisation
          'SSNHead/train/0', 'SSNHead/test/0', 'SSNHead/train/1', 'SSNHead/test/1', 'SSN/forward_test/0'}
 
+# a softmax over hundreds of large products: rounding alone, which depends on the number of threads, is beyond the tolerance in single precision
+DOUBLE = {'Recognizer2D_ResNetTSM50_NL_TSMHead'}
+
 def close(got, want, case, where):
     "Values within the tolerance that the case states"
     got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
@@ -50,6 +53,7 @@ def test_recognizer(name):
     test_same({k: list(v.shape) for k,v in model.state_dict().items()}, dict(case['state_dict']))
     test_same(fill(model), case['state_dict_abs_sum'], eps=1e-3)
     imgs, want = torch.from_numpy(case['inputs']['imgs']), case['expected']
+    if name in DOUBLE: model,imgs = model.double(),imgs.double()
     with torch.no_grad():
         close(model(imgs, return_loss=False), want['cls_score'], case, 'cls_score')
         got,maps = model.extract_feat(imgs.flatten(0, 1)),want['backbone_features']

@@ -1,6 +1,6 @@
 """How often the right class comes first, or among the first few, and which classes are taken for each other
 
-Scores and labels in, numbers out. Scores are one row a video, (n, classes), of any kind in which larger means likelier; labels are class indices. `top_k_accuracy` and `mean_class_accuracy` turn them into figures, `confusion_matrix` into a table that `plot_confusion_matrix` draws and `most_confused` reads. Where a video has several classes at once, `mean_average_precision` scores how they are ranked; `class_report` says the same class by class. `softmax` and `get_weighted_score` prepare scores of several models for averaging. Everything is numpy: nothing here opens a file, knows a model or needs PyTorch.
+Scores and labels in, numbers out. Scores are one row a video, (n, classes), of any kind in which larger means likelier; labels are class indices. `top_k_accuracy` and `mean_class_accuracy` turn them into figures, `confusion_matrix` into a table that `plot_confusion_matrix` draws and `most_confused` reads. Where a video has several classes at once, `mean_average_precision` scores how they are ranked; `class_report` says the same class by class, `top_k_classes` which are best and worst. `softmax` and `get_weighted_score` prepare scores of several models for averaging. Everything is numpy: nothing here opens a file, knows a model or needs PyTorch.
 
 Docs: https://vidnb.github.io/vidnb/metrics/recognition.html.md"""
 
@@ -10,7 +10,7 @@ Docs: https://vidnb.github.io/vidnb/metrics/recognition.html.md"""
 __all__ = ['as_labels', 'check_range', 'confusion_matrix', 'check_vocab', 'plot_confusion_matrix', 'most_confused',
            'check_no_nan', 'as_table', 'as_scores', 'rank_of_label', 'top_k_accuracy', 'mean_class_accuracy',
            'as_truth', 'binary_precision_recall_curve', 'as_targets', 'average_precision', 'mean_average_precision',
-           'mmit_mean_average_precision', 'class_report', 'softmax', 'get_weighted_score']
+           'mmit_mean_average_precision', 'class_report', 'top_k_classes', 'softmax', 'get_weighted_score']
 
 # %% ../../nbs/metrics/100_recognition.ipynb #7061b9eb
 import numpy as np
@@ -268,6 +268,23 @@ def class_report(
     share = lambda by: np.divide((called & real).sum(0), by, out=np.full(k, np.nan), where=by > 0)
     ap = {'AP': average_precision(s, real)} if scored else {}
     return pd.DataFrame({'class':names, 'n':real.sum(0), 'precision':share(called.sum(0)), 'recall':share(real.sum(0)), **ap})
+
+# %% ../../nbs/metrics/100_recognition.ipynb #7c2735dd
+def top_k_classes(
+    scores, # (n, classes): array, or a list of n arrays (classes,)
+    labels, # true classes (n,)
+    k:int=10, # how many, or all where there are fewer
+    mode:str='accurate', # 'accurate': the best first; 'inaccurate': the worst first
+)->list: # (class, share of its samples that was recognised); of equal shares the lower class first
+    "The classes that are recognised most often, or least often"
+    if mode not in ('accurate', 'inaccurate'): raise ValueError(f"mode is 'accurate' or 'inaccurate'; got {mode!r}")
+    if k < 1: raise ValueError(f'k is at least 1; got {k}')
+    s, labels = as_scores(scores, labels)
+    cm = confusion_matrix(s.argmax(1), labels, n_classes=s.shape[1])
+    seen = np.flatnonzero(cm.sum(1))
+    share = cm.diagonal()[seen]/cm.sum(1)[seen]
+    order = np.argsort(-share if mode == 'accurate' else share, kind='stable')[:k]
+    return list(zip(seen[order].tolist(), share[order].tolist()))
 
 # %% ../../nbs/metrics/100_recognition.ipynb #1e38babd
 def softmax(

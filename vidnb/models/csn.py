@@ -55,7 +55,7 @@ class ResNet3dCSN(ResNet3d):
         inflate_style:str='3x3x3', # the middle convolution sees time
         bottleneck_mode:str='ir', # 'ir' interaction-reduced, 'ip' interaction-preserved
         bn_frozen:bool=False, # norms do not learn? together with `norm_eval`
-        with_pool2:bool=False, # halve time after the first stage?
+        with_pool2:bool=True, # halve time after the first stage? the published networks do not
         **kw, # the other parameters of `ResNet3d`
     ):
         if bottleneck_mode not in _blocks: raise ValueError(f"bottleneck_mode is 'ir' or 'ip'; got {bottleneck_mode!r}")

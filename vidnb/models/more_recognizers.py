@@ -32,8 +32,8 @@ def r2plus1d(
 )->Recognizer3D: # takes clips
     "R(2+1)D: convolutions in space, then in time (Tran et al. 2018)"
     _no_download(pretrained, 'R(2+1)D')
-    norm = dict(type='BN3d', eps=1e-3)
-    body = ResNet2Plus1d(depth, weights, **dict(norm_cfg=norm, zero_init_residual=False) | kw)
+    zoo = dict(norm_cfg=dict(type='BN3d', eps=1e-3), temporal_strides=(1,2,2,2), zero_init_residual=False)
+    body = ResNet2Plus1d(depth, weights, **zoo | kw)
     return Recognizer3D(body, I3DHead(n_out, body.feat_dim, dropout_ratio=dropout))
 
 def csn(
@@ -46,7 +46,7 @@ def csn(
 )->Recognizer3D: # takes clips
     "CSN: convolutions of channels and of neighbourhoods apart (Tran et al. 2019)"
     _no_download(pretrained, 'CSN')
-    body = ResNet3dCSN(depth, weights, **dict(zero_init_residual=False) | kw)
+    body = ResNet3dCSN(depth, weights, **dict(with_pool2=False, zero_init_residual=False) | kw)
     return Recognizer3D(body, I3DHead(n_out, body.feat_dim, dropout_ratio=dropout))
 
 # %% ../../nbs/models/582_more_recognizers.ipynb #11585ab3

@@ -75,7 +75,7 @@ class ResNet2Plus1d(ResNet3d):
         conv1_kernel=(3,7,7), # of the stem, (t,h,w)
         conv1_stride_t:int=1, # of the stem in time
         pool1_stride_t:int=1, # of its pooling in time
-        temporal_strides=(1,2,2,2), # of each stage
+        temporal_strides=(1,1,1,1), # of each stage; (1,2,2,2) in the published networks
         with_pool2:bool=False, # halve time after the first stage?
         **kw, # the other parameters of `ResNet3d`
     ):

@@ -194,9 +194,10 @@ class ResNet3dSlowOnly(ResNet3d):
         pool1_stride_t:int=1, # of its pooling in time
         inflate=(0,0,1,1), # which blocks see neighbouring frames
         with_pool2:bool=False, # halve time after the first stage?
-        **kw, # the other parameters of `ResNet3d`
+        **kw, # the other parameters of `ResNet3d`; those of lateral connections (`speed_ratio`, ...) have no effect
     ):
         if lateral: raise ValueError('SlowOnly has no lateral connections; lateral=True is for SlowFast')
+        for k in ('speed_ratio', 'channel_ratio', 'fusion_kernel', 'lateral_norm'): kw.pop(k, None)
         super().__init__(depth, pretrained, conv1_kernel=conv1_kernel, conv1_stride_t=conv1_stride_t, pool1_stride_t=pool1_stride_t,
                          inflate=inflate, with_pool2=with_pool2, **kw)
 

@@ -23,8 +23,9 @@ def two_clocks(
     resample_rate:int=8, # the slow pathway sees every so many frames
     speed_ratio:int=8, # the fast one sees so many times as many
 )->tuple: # slow clips, fast clips
-    "The frames of `x` that each pathway sees, both from the first frame on"
-    return x[:,:,::resample_rate],x[:,:,::resample_rate//speed_ratio]
+    "The frames of `x` that each pathway sees, both from the first frame on, over as many whole periods of `resample_rate` frames as there are"
+    n = max(x.shape[2]//resample_rate, 1)
+    return x[:,:,::resample_rate][:,:,:n],x[:,:,::resample_rate//speed_ratio][:,:,:n*speed_ratio]
 
 # %% ../../nbs/models/530_slowfast.ipynb #bfbda77a
 def inflate_joined(
