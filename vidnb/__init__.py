@@ -25,6 +25,7 @@ Modules:
 - `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs, and several models scored as one
 - `vidnb.learn.mixing`: mixup and CutMix while a learner trains, on the device; validation sees real clips
 - `vidnb.learn.optimizers`: Which parameter learns how fast: groups with multipliers, for PyTorch and for every schedule of fastai
+- `vidnb.learn.processes`: Where several processes train together: who is the first, what did it find, do all agree
 - `vidnb.learn.resume`: A run that was interrupted at any step and resumed in another process has the curve of one that was not
 - `vidnb.learn.rng`: All random generators of a process in one dictionary: taken down, put back, or lent to a block of code
 - `vidnb.learn.run_files`: What a checkpoint may hold, and how it is written so that it is whole or absent

@@ -8,7 +8,7 @@ Docs: https://vidnb.github.io/vidnb/learn/resume.html.md"""
 
 # %% auto #0
 __all__ = ['opt_state', 'load_opt_state', 'cb_state', 'load_cb_state', 'recorder_state', 'load_recorder_state', 'run_plan',
-           'plan_differences', 'run_state', 'load_state', 'save_run', 'load_run', 'Checkpointer']
+           'plan_differences', 'run_state', 'load_state', 'save_run', 'load_run', 'Checkpointer', 'own_chance']
 
 # %% ../../nbs/learn/935_resume.ipynb #070a4860
 import hashlib
@@ -32,7 +32,8 @@ from fastcore.basics import patch
 from fastcore.foundation import L
 from .callbacks import bare, in_fit
 from .learner import VideoLearner
-from .rng import rng_state, set_rng_state
+from .processes import from_first, gather_objects, largest, n_processes
+from .rng import own_rng, rng_state, set_rng_state
 from .run_files import checkpoints, newest_run, read_run, short_name, storable, write_run
 from .steady import batches_done, steady
 from ..loading.dataloader import sample_name
@@ -118,7 +119,7 @@ def run_plan(
 )->dict: # of numbers, text and lists
     "What makes this run the run that it is"
     train,valid = learn.dls.train,learn.dls.valid
-    plan = {'training samples': train.n, 'validation samples': valid.n, 'batch size': train.bs, 'shuffle': bool(train.shuffle), 'batches of an epoch': len(train),
+    plan = {'training samples': train.n, 'validation samples': valid.n, 'batch size': train.bs*getattr(train, 'world', 1), 'shuffle': bool(train.shuffle), 'batches of an epoch': len(train),
             'list of training samples': _digest(sample_name(train.dataset, i) for i in range(train.n)), 'classes': [str(o) for o in getattr(learn.dls, 'vocab', None) or []],
             'epochs': learn.n_epoch, 'loss': type(learn.loss_func).__name__, 'optimiser': _opt_name(learn.opt), 'parameters in each group': [len(g) for g in learn.opt.param_lists]}
     for k in ('lr', 'wd'): plan[k] = [h.get(k) for h in learn.opt.hypers]
@@ -249,7 +250,7 @@ class Checkpointer(Callback):
         dl = self.dls.train
         if self.mid is not None:
             dl.first_batch,self.learn.train_iter,self.learn.pct_train = self.mid['batch'],self.mid['train_iter'],self.mid['pct_train']
-            set_rng_state(self.mid['rng'])
+            set_rng_state(own_chance(self.mid))
             for m,s in zip(self.recorder.metrics, self.mid['recorder']['metrics']): vars(m).update(s)
             self.mid = None
         self.epoch_rng = dl.rng.getstate()
@@ -257,7 +258,7 @@ class Checkpointer(Callback):
     def after_batch(self):
         if not self.active or not self.training: return
         self.steps += 1
-        late = time.monotonic() - self.saved_at >= self.seconds
+        late = self.agree(time.monotonic() - self.saved_at >= self.seconds)
         if self.asked is not None: self.stop()
         elif late or self.every and self.steps % self.every == 0: self.try_save(self.epoch, batches_done(self.dls.train))
 
@@ -266,6 +267,7 @@ class Checkpointer(Callback):
     def after_epoch(self):
         if not self.active or not in_fit(self.learn): return
         self.try_save(self.epoch+1, 0)
+        self.agree()
         if self.asked is not None: self.stop(saved=True)
     def after_fit(self):
         if not self.active or not in_fit(self.learn): return
@@ -275,17 +277,28 @@ class Checkpointer(Callback):
 
 # %% ../../nbs/learn/935_resume.ipynb #1fcd4830
 @patch
+def agree(self:Checkpointer, late=False)->bool:
+    "Is it time to save, or was any process asked to stop? As one process for all"
+    asked,late = largest(self.asked or 0, late)
+    self.asked = int(asked) or None
+    return bool(late)
+
+@patch
 def begin(self:Checkpointer):
-    "Find the newest checkpoint; see that the folder can be written to; clear away what a killed process left half-written"
+    "Find the newest checkpoint, by the first process for all"
+    self.fn,self.doc = from_first(self.find)
+
+@patch
+def find(self:Checkpointer)->tuple: # (path, state), or (None, None)
+    "See that the folder can be written to; clear away what a killed process left half-written; read the newest checkpoint"
     probe = self.folder/f'.checkpoint_probe-{os.getpid()}.pth'
     try:
         self.folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b'x'*64)
         probe.unlink()
     except OSError as e: raise OSError(f'{self.folder} cannot be written to: {e.strerror}') from e
-    if process_rank() == 0:
-        for f in self.folder.glob('.checkpoint_*.pth'): f.unlink(missing_ok=True)
-    self.fn,self.doc = newest_run(self.folder)
+    for f in self.folder.glob('.checkpoint_*.pth'): f.unlink(missing_ok=True)
+    return newest_run(self.folder)
 
 @patch
 def go_on(self:Checkpointer):
@@ -297,21 +310,39 @@ def go_on(self:Checkpointer):
     self.steps,self.learn.first_epoch = doc['steps'],doc['epoch']
     version,words,gauss = doc['order']
     self.dls.train.rng.setstate((version, tuple(words), gauss))
-    set_rng_state(doc['rng'])
+    set_rng_state(own_chance(doc))
     if doc['done']:
         self.active = False
         self.learn.first_epoch = self.n_epoch
-        self.out(f'{short_name(self.fn)} is the end of this fit; nothing is left to do')
+        self.say(f'{short_name(self.fn)} is the end of this fit; nothing is left to do')
         raise CancelFitException
     if doc['batch']: self.mid = doc
-    self.out(f'going on from {short_name(self.fn)}, {doc["batch"]} batches into epoch {doc["epoch"]+1}')
+    self.say(f'going on from {short_name(self.fn)}, {doc["batch"]} batches into epoch {doc["epoch"]+1}')
+
+def own_chance(
+    doc:dict, # a checkpoint
+)->dict: # for `set_rng_state`
+    "Where the generators of this process stood; where there were fewer processes, a state of its own that all agree on"
+    had,rank = doc['chance'],process_rank()
+    if rank < len(had): return had[rank]
+    with own_rng(doc['steps'], rank): return rng_state()
 
 @patch
-def save(self:Checkpointer, epoch, batch, done=False):
-    "Write a checkpoint: `batch` batches of `epoch` are done"
+def say(self:Checkpointer, text):
+    if not process_rank(): self.out(text)
+
+@patch
+def save(self:Checkpointer, epoch, batch, done=False)->Path:
+    "Write a checkpoint, by the first process and with the chance of all: `batch` batches of `epoch` are done"
+    chance = gather_objects(rng_state())
+    return from_first(lambda: self.write(chance, epoch, batch, done))
+
+@patch
+def write(self:Checkpointer, chance, epoch, batch, done)->Path:
+    "The file, and those before it that are too many"
     version,words,gauss = self.epoch_rng if batch else self.dls.train.rng.getstate()
     fn = self.folder/f'checkpoint_{self.steps:08}.pth'
-    save_run(self.learn, fn, plan=self.plan, fit=self.fit_no, epoch=epoch, batch=batch, steps=self.steps, done=done, order=[version, list(words), gauss])
+    save_run(self.learn, fn, plan=self.plan, fit=self.fit_no, epoch=epoch, batch=batch, steps=self.steps, done=done, chance=chance, order=[version, list(words), gauss])
     for f in checkpoints(self.folder)[:-self.keep]: f.unlink(missing_ok=True)
     return fn
 
@@ -319,9 +350,9 @@ def save(self:Checkpointer, epoch, batch, done=False):
 def try_save(self:Checkpointer, epoch, batch, done=False):
     "`save`, where a full disk is a warning"
     self.saved_at = time.monotonic()
-    if process_rank(): return
     try: self.save(epoch, batch, done)
-    except OSError as e: warnings.warn(f'{e}; training goes on, and the checkpoints before it stay', stacklevel=2)
+    except OSError as e:
+        if not process_rank(): warnings.warn(f'{e}; training goes on, and the checkpoints before it stay', stacklevel=2)
 
 # %% ../../nbs/learn/935_resume.ipynb #05e7d58e
 def _runs(frame, code):
@@ -349,7 +380,7 @@ def on_signal(self:Checkpointer, number, frame):
     "First time: stop after this step. Second time, or outside of the fit: what would have happened without this callback"
     if self.asked is None and self.active and _runs(frame, VideoLearner._do_fit.__code__):
         self.asked = number
-        self.out('stopping after this step; again to stop at once')
+        self.say('stopping after this step; again to stop at once')
         return
     self.unlisten()
     signal.raise_signal(number)
@@ -359,8 +390,8 @@ def stop(self:Checkpointer, saved=False):
     "Save, and leave the fit as the signal would have"
     self.active = False
     self.unlisten()
-    fn = checkpoints(self.folder)[-1] if saved else self.save(self.epoch, batches_done(self.dls.train))
-    self.out(f'stopped; {short_name(fn)} has the state, and the same call goes on from it')
+    fn = from_first(lambda: checkpoints(self.folder)[-1]) if saved else self.save(self.epoch, batches_done(self.dls.train))
+    self.say(f'stopped; {short_name(fn)} has the state, and the same call goes on from it')
     if self.asked == signal.SIGINT: raise KeyboardInterrupt(str(fn))
     raise SystemExit(128 + self.asked)
 
