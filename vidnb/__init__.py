@@ -21,6 +21,7 @@ Modules:
 - `vidnb.interop.weight_files`: Tensors out of a file that somebody else wrote, without running anything that is in it
 - `vidnb.interop.zoos`: One network, five libraries, five names for each of its weights: a table that is read in both directions
 - `vidnb.learn.callbacks`: Evaluate by the papers' metrics and keep the best file, average the weights, mend batch norms, stop at a loss that is no number
+- `vidnb.learn.distributed`: The same training on more cores, GPUs or nodes: what is shared, what is exact, and how it is started
 - `vidnb.learn.learner`: One call from data and an architecture to a fastai `Learner` that trains, predicts on files of any length, and can be sent to someone
 - `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs, and several models scored as one
 - `vidnb.learn.mixing`: mixup and CutMix while a learner trains, on the device; validation sees real clips

@@ -86,6 +86,8 @@ from vidnb.learn.steady import *
 from vidnb.learn.run_files import *
 from vidnb.learn.resume import *
 from vidnb.learn.runs import *
+from vidnb.learn.processes import *
+from vidnb.learn.distributed import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.loader_bench import *

@@ -323,7 +323,7 @@ def own_chance(
     doc:dict, # a checkpoint
 )->dict: # for `set_rng_state`
     "Where the generators of this process stood; where there were fewer processes, a state of its own that all agree on"
-    had,rank = doc['chance'],process_rank()
+    had,rank = doc.get('chance') or [doc['rng']],process_rank()
     if rank < len(had): return had[rank]
     with own_rng(doc['steps'], rank): return rng_state()
 
