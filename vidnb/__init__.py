@@ -8,7 +8,7 @@ Modules:
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
 - `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
-- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `bench`, `env`
+- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `bench`, `env`
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
@@ -26,6 +26,7 @@ Modules:
 - `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs, and several models scored as one
 - `vidnb.learn.mixing`: mixup and CutMix while a learner trains, on the device; validation sees real clips
 - `vidnb.learn.optimizers`: Which parameter learns how fast: groups with multipliers, for PyTorch and for every schedule of fastai
+- `vidnb.learn.precision`: Half the memory and, on GPUs, much of the time: bfloat16 and float16 on any device, and what each needs
 - `vidnb.learn.processes`: Where several processes train together: who is the first, what did it find, do all agree
 - `vidnb.learn.resume`: A run that was interrupted at any step and resumed in another process has the curve of one that was not
 - `vidnb.learn.rng`: All random generators of a process in one dictionary: taken down, put back, or lent to a block of code
@@ -33,6 +34,7 @@ Modules:
 - `vidnb.learn.runs`: Configuration, environment, state of the code, curves and pictures of a training in a folder of its own, and tables over many
 - `vidnb.learn.schedules`: Learning rates over time as the papers' configurations say them, and whole recipes by name
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
+- `vidnb.learn.train`: `vidnb train`: a folder of videos in, a run that can be stopped, shared and resumed out
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
 - `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device

@@ -12,7 +12,7 @@ __all__ = ['in_fit', 'batch_clips', 'score_all', 'scorer_of', 'comparison', 'Bes
 
 # %% ../../nbs/learn/930_callbacks.ipynb #727e9d4b
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -188,8 +188,9 @@ def bare(
 def scores(self:EvalHook,
     runner, # the learner
 )->list: # arrays (K,), one for each sample
-    "Scores of the test set"
-    return score_all(bare(runner.model), self.dataloader, norm_of(runner.dls.valid))
+    "Scores of the test set, in the precision of the run"
+    sixteen = getattr(getattr(runner, 'mixed_precision', None), 'autocast', None)
+    with sixteen or nullcontext(): return score_all(bare(runner.model), self.dataloader, norm_of(runner.dls.valid))
 
 @patch
 def evaluate(self:EvalHook,

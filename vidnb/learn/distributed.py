@@ -105,7 +105,7 @@ def all_batches(self:VideoLearner):
 try: from fastai.distributed import DistributedTrainer
 except (ImportError, NameError): DistributedTrainer = Callback # fastai needs accelerate for it
 
-# %% ../../nbs/learn/940_distributed.ipynb #2de63368
+# %% ../../nbs/learn/940_distributed.ipynb #799de48a
 class ProcessTrainer(DistributedTrainer):
     "Train `VideoDataLoaders` in several processes"
     order,fits,held = 11,0,None
@@ -113,7 +113,7 @@ class ProcessTrainer(DistributedTrainer):
         sync_bn:bool=True, # measure batch norms over all processes, on GPUs
         **kwargs, # of `accelerate.Accelerator`
     ):
-        if why := import_problem('accelerate'): raise ImportError(f'several processes need accelerate: pip install "vidnb[distributed]" ({why})')
+        if why := import_problem('accelerate'): raise ImportError(f'several processes need accelerate: pip install accelerate ({why})')
         super().__init__(sync_bn, **kwargs)
 
     def before_fit(self):
@@ -142,7 +142,7 @@ class ProcessTrainer(DistributedTrainer):
         self.accelerator.free_memory()
         share_faults(self.dls)
 
-# %% ../../nbs/learn/940_distributed.ipynb #df5405b6
+# %% ../../nbs/learn/940_distributed.ipynb #4f8c15d6
 @patch
 def after_loss(self:ProcessTrainer):
     if not self.training or not len(self.yb): return
@@ -154,7 +154,7 @@ def after_loss(self:ProcessTrainer):
     if self.accumulation is None: self.learn.loss_grad = self.learn.loss_grad*(n*dl.world/sums[1].clamp(min=1)).to(local.dtype)
     else:
         if not n: self.learn.loss_grad = self.learn.loss_grad*0
-        self.accumulation.count += -(-int(sums[1])//dl.world) - find_bs(self.learn.yb)
+        self.accumulation.count += float(sums[1])/dl.world - find_bs(self.learn.yb)
 
 @patch
 def before_validate(self:ProcessTrainer):

@@ -23,9 +23,10 @@ import numpy as np
 from ..core.environment import process_rank
 import torch
 from fastai.callback.core import Callback, CancelEpochException, CancelFitException
+from fastai.callback.mixup import MixHandler
 from fastai.callback.schedule import ParamScheduler
 from fastai.callback.tracker import TrackerCallback
-from fastai.callback.training import GradientAccumulation
+from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
@@ -108,7 +109,7 @@ def load_recorder_state(rec, state):
     for m,s in zip(rec.metrics, state['metrics']): vars(m).update(s)
 
 # %% ../../nbs/learn/935_resume.ipynb #89be56c1
-def _digest(names): return hashlib.sha1('\n'.join(names).encode()).hexdigest()[:12]
+def _digest(names, root=''): return hashlib.sha1('\n'.join(n.removeprefix(root) for n in names).encode()).hexdigest()[:12]
 
 def _args(cb):
     "Simple arguments of a callback's constructor"
@@ -120,13 +121,13 @@ def run_plan(
     "What makes this run the run that it is"
     train,valid = learn.dls.train,learn.dls.valid
     plan = {'training samples': train.n, 'validation samples': valid.n, 'batch size': train.bs*getattr(train, 'world', 1), 'shuffle': bool(train.shuffle), 'batches of an epoch': len(train),
-            'list of training samples': _digest(sample_name(train.dataset, i) for i in range(train.n)), 'classes': [str(o) for o in getattr(learn.dls, 'vocab', None) or []],
+            'list of training samples': _digest((sample_name(train.dataset, i) for i in range(train.n)), str(learn.dls.path)), 'classes': [str(o) for o in getattr(learn.dls, 'vocab', None) or []],
             'epochs': learn.n_epoch, 'loss': type(learn.loss_func).__name__, 'optimiser': _opt_name(learn.opt), 'parameters in each group': [len(g) for g in learn.opt.param_lists]}
     for k in ('lr', 'wd'): plan[k] = [h.get(k) for h in learn.opt.hypers]
     for cb in learn.cbs:
         if isinstance(cb, ParamScheduler): plan.update({f'schedule of {k}': [f(p) for p in np.linspace(0, 1, 9)] for k,f in cb.scheds.items()})
     return storable(dict(plan, weights={k: list(v.shape) for k,v in bare(learn.model).state_dict().items()},
-                         callbacks={cb.name: _args(cb) for cb in learn.cbs if cb_state(cb) and cb.name != 'checkpointer'}))
+                         callbacks={cb.name: _args(cb) for cb in learn.cbs if (cb_state(cb) or isinstance(cb, (GradientClip, MixHandler))) and cb.name != 'checkpointer'}))
 
 def _opt_name(opt):
     return type(opt.opt).__name__ if isinstance(opt, OptimWrapper) else '+'.join(getattr(f, '__name__', type(f).__name__) for f in opt.cbs)
