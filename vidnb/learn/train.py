@@ -9,9 +9,12 @@ Docs: https://vidnb.github.io/vidnb/learn/train.html.md"""
 # %% auto #0
 __all__ = ['train_loaders', 'train_callbacks', 'train']
 
-# %% ../../nbs/learn/945_train.ipynb #cb8a9370
+# %% ../../nbs/learn/945_train.ipynb #284f4ff6
 from pathlib import Path
 import vidnb.core.environment
+import vidnb.learn.precision
+import vidnb.learn.resume
+import vidnb.learn.schedules
 from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.torch_core import set_seed
 from .callbacks import EMA, DistEvalHook, StopOnNaN
