@@ -75,7 +75,8 @@ def evaluated(root):
         vals = list(learn.validate())
         preds,targs = learn.get_preds()
         inputs = learn.get_preds(with_input=True)[0]
-    return dict(vals=torch.tensor(vals, dtype=torch.float64), preds=preds, targs=torch.as_tensor(targs), inputs=inputs.as_subclass(torch.Tensor))
+    plain = lambda t: t.as_subclass(torch.Tensor)
+    return dict(vals=torch.tensor(vals, dtype=torch.float64), preds=plain(preds), targs=plain(targs), inputs=plain(inputs))
 
 class Struck(Callback): # the second process gets a signal
     run_valid = False
