@@ -18,7 +18,7 @@ from vidnb.learn.distributed import join_processes
 from vidnb.learn.learner import plain_progress, video_learner
 from vidnb.learn.metrics import MeanClassAccuracy
 from vidnb.learn.processes import gather_objects, n_processes, wait_for_all
-from vidnb.learn.resume import checkpoints, read_run
+from vidnb.learn.run_files import checkpoints, read_run, storable
 from vidnb.learn.runs import RunFolder
 from vidnb.loading.loaders import VideoDataLoaders
 from vidnb.models.recognizers import tiny3d
@@ -97,7 +97,7 @@ def full(root, folder, struck=None):
 def together(root):
     "All checks of two processes"
     results = dict(law=law(root), accumulated=accumulated(root), left_over=left_over(root), evaluated=evaluated(root))
-    if not process_rank(): torch.save(results, root/'results.pt')
+    if not process_rank(): torch.save(storable(results), root/'results.pt')
     for check in (averages_and_resumes, killed_goes_on, other_number, broken_files, no_number, failing_disk, exports): check(root)
 
 def averages_and_resumes(root):

@@ -32,12 +32,13 @@ from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 from fastcore.foundation import L
 from .callbacks import bare, in_fit
-from .learner import VideoLearner
+from .learner import VideoLearner, norm_of
 from .processes import from_first, gather_objects, largest, n_processes
 from .rng import own_rng, rng_state, set_rng_state
 from .run_files import checkpoints, newest_run, read_run, short_name, storable, write_run
 from .steady import batches_done, steady
 from ..loading.dataloader import sample_name
+from ..loading.loaders import clip_loader
 
 # %% ../../nbs/learn/935_resume.ipynb #6d94552f
 def _moved(x, device): return x.to(device) if isinstance(x, torch.Tensor) else x
@@ -113,15 +114,16 @@ def _digest(names, root=''): return hashlib.sha1('\n'.join(n.removeprefix(root) 
 
 def _args(cb):
     "Simple arguments of a callback's constructor"
-    return {k: vars(cb)[k] for k in inspect.signature(type(cb)).parameters if isinstance(vars(cb).get(k), (bool, int, float, str))}
+    return {k: vars(cb)[k] for k in inspect.signature(type(cb).__init__).parameters if isinstance(vars(cb).get(k), (bool, int, float, str))}
 
 def run_plan(
     learn:VideoLearner, # in `before_fit`
 )->dict: # of numbers, text and lists
     "What makes this run the run that it is"
-    train,valid = learn.dls.train,learn.dls.valid
+    train,valid,load,norm = learn.dls.train,learn.dls.valid,clip_loader(learn.dls),norm_of(learn.dls.train)
     plan = {'training samples': train.n, 'validation samples': valid.n, 'batch size': train.bs*getattr(train, 'world', 1), 'shuffle': bool(train.shuffle), 'batches of an epoch': len(train),
             'list of training samples': _digest((sample_name(train.dataset, i) for i in range(train.n)), str(learn.dls.path)), 'classes': [str(o) for o in getattr(learn.dls, 'vocab', None) or []],
+            'clips': {k: v for k,v in load.spec.items() if k != 'backend'} if load else {}, 'mean and deviation': [norm.mean, norm.std] if norm else [],
             'epochs': learn.n_epoch, 'loss': type(learn.loss_func).__name__, 'optimiser': _opt_name(learn.opt), 'parameters in each group': [len(g) for g in learn.opt.param_lists]}
     for k in ('lr', 'wd'): plan[k] = [h.get(k) for h in learn.opt.hypers]
     for cb in learn.cbs:
@@ -139,13 +141,13 @@ def plan_differences(
 )->list: # sentences; empty where nothing differs
     "How two runs differ"
     said = []
-    for part in ('weights', 'callbacks'):
-        a,b = there[part],here[part]
+    for part in ('weights', 'callbacks', 'clips'):
+        a,b = ({k: _floats(v) for k,v in o.get(part, {}).items()} for o in (there, here))
         odd = [k for k in {**a, **b} if a.get(k, 'none') != b.get(k, 'none')]
         if odd: said.append(f'{part}: {odd[0]} {a.get(odd[0], "none")} there, {b.get(odd[0], "none")} here' + (f', and {len(odd)-1} more' if len(odd) > 1 else ''))
     for k in {**there, **here}:
         a,b = (str(_floats(o.get(k, 'none'))) for o in (there, here))
-        if k in ('weights', 'callbacks') or a == b: continue
+        if k in ('weights', 'callbacks', 'clips') or a == b: continue
         said.append(f'{k}: {a} there, {b} here' if len(a + b) < 80 else f'{k} differs')
     return said
 
