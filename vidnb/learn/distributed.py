@@ -9,7 +9,7 @@ Docs: https://vidnb.github.io/vidnb/learn/distributed.html.md"""
 # %% auto #0
 __all__ = ['local_device', 'device_kind', 'join_processes', 'shared_validation', 'ProcessTrainer', 'plain_bn', 'share_faults']
 
-# %% ../../nbs/learn/940_distributed.ipynb #89f9dc4d
+# %% ../../nbs/learn/940_distributed.ipynb #dfea9da2
 import os
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,6 +26,7 @@ from fastcore.basics import noop, patch
 from ..core.environment import import_problem, process_rank
 from .callbacks import bare, in_fit, same_buffers
 from .learner import VideoLearner
+from .precision import end_precision
 from .processes import from_first, gather_objects, n_processes
 from .rng import reseed
 from .steady import SteadyDL, steady
@@ -63,7 +64,7 @@ def join_processes(
         raise RuntimeError(f'process {process_rank()} of {world} has lost another one, whose own message says why ({str(e).splitlines()[0][:120]})') from e
     dist.destroy_process_group()
 
-# %% ../../nbs/learn/940_distributed.ipynb #5d583f60
+# %% ../../nbs/learn/940_distributed.ipynb #b1fb3fe3
 def _one(learn, i, b):
     "One batch, up to its loss: (scores, labels, loss, number)"
     learn.iter = i
@@ -71,6 +72,7 @@ def _one(learn, i, b):
     learn('before_batch')
     try: learn._do_one_batch()
     except CancelBatchException: learn('after_cancel_batch')
+    finally: end_precision(learn)
     return to_detach((learn.pred, tuple(learn.yb), learn.loss if len(learn.yb) else None), gather=False), i
 
 def shared_validation(

@@ -33,6 +33,7 @@ from fastcore.basics import patch
 from fastcore.foundation import L
 from .callbacks import bare, in_fit
 from .learner import VideoLearner, norm_of
+from .precision import end_precision
 from .processes import from_first, gather_objects, largest, n_processes
 from .rng import own_rng, rng_state, set_rng_state
 from .run_files import checkpoints, newest_run, read_run, short_name, storable, write_run
@@ -215,7 +216,8 @@ def _do_fit(self:VideoLearner):
 @patch
 def one_batch(self:VideoLearner, i, b):
     "fastai's step, whose number counts batches that a resumed epoch left out"
-    Learner.one_batch(self, i + getattr(self.dl, '__dict__', {}).get('first_batch', 0), b)
+    try: Learner.one_batch(self, i + getattr(self.dl, '__dict__', {}).get('first_batch', 0), b)
+    finally: end_precision(self)
 
 # %% ../../nbs/learn/935_resume.ipynb #90a24a94
 class Checkpointer(Callback):
