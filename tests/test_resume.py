@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.training import GradientAccumulation
 from fastai.torch_core import set_seed
 import children
 from children import Child, bound_by_permissions
 from vidnb.core.testing import *
 from vidnb.learn.learner import plain_progress, video_learner
 from vidnb.learn.run_files import checkpoints, newest_run, read_run, storable, write_run
+import vidnb.learn.precision
 import vidnb.learn.resume
 from vidnb.loading.loaders import VideoDataLoaders
 from vidnb.models.recognizers import tiny3d
@@ -38,7 +40,7 @@ def not_renamed(replace, at, src, dst):
     if Path(dst).name >= f'checkpoint_{at:08}': os.kill(os.getpid(), signal.SIGKILL)
     replace(src, dst)
 
-def program(data, folder, how='', at=-1, workers=0, every=None):
+def program(data, folder, how='', at=-1, workers=0, every=None, half=False):
     "The whole of a process"
     torch.set_num_threads(1)
     os.umask(0o22)
@@ -48,6 +50,9 @@ def program(data, folder, how='', at=-1, workers=0, every=None):
     dls = VideoDataLoaders.from_folder(data, clip_len=4, frame_interval=2, size=24, bs=4, num_workers=workers, device='cpu')
     learn = video_learner(dls, tiny3d, path=folder, arch_kw=dict(base_channels=8), cbs=Strike(how, at) if how in ('SIGINT', 'SIGTERM', 'SIGKILL', 'limit') else None)
     plain_progress(learn, out=lambda s: None)
+    if half:
+        learn.add_cb(GradientAccumulation(8))
+        learn.to_fp16(init_scale=2.**24, growth_interval=2)
     if how == 'half': torch.save = partial(half_a_save, torch.save, at)
     if how == 'rename': os.replace = partial(not_renamed, os.replace, at)
     learn.fit_resumable(folder, 3, 5e-3, every=every)
@@ -60,9 +65,9 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def run(data):
-    def go(folder, how='', at=-1, workers=0, every=None, check=None):
+    def go(folder, how='', at=-1, workers=0, every=None, check=None, half=False):
         folder.mkdir(exist_ok=True)
-        p = children.run(program, data, folder, how, at, workers, every)
+        p = children.run(program, data, folder, how, at, workers, every, half)
         if check is not None: assert p.returncode == check, p.stderr[-3000:]
         return p
     return go
@@ -103,6 +108,16 @@ def test_killed_in_the_middle_of_a_save(run, whole, tmp_path, how, at, left):
     same_as_whole(tmp_path, whole)
     test_same([f.name for f in tmp_path.glob('.checkpoint_*')] == [], True)
     test_same([f.name for f in checkpoints(tmp_path)], ['checkpoint_00000008.pth', 'checkpoint_00000009.pth'])
+
+def test_scale_and_half_a_sum_go_on(run, tmp_path):
+    "In float16 with accumulation, stopped between the two halves of a sum: the scale and the gradients that wait are in the file"
+    for name in ('whole', 'parts'): (tmp_path/name).mkdir()
+    run(tmp_path/'whole', check=0, half=True)
+    run(tmp_path/'parts', 'SIGTERM', 4, check=143, half=True)
+    doc = newest_run(tmp_path/'parts')[1]
+    assert doc['scaler']['scale'] != 2.**24 and any(g is not None and bool((g != 0).any()) for g in doc['grads']) and doc['callbacks']['gradient_accumulation']['count'] == 4
+    run(tmp_path/'parts', check=0, half=True)
+    same_as_whole(tmp_path/'parts', torch.load(tmp_path/'whole/result.pt', weights_only=True))
 
 def saves(folder):
     x = torch.arange(2_000_000.)
