@@ -18,5 +18,5 @@ setup(author=cfg['author'], author_email=cfg['author_email'], license_expression
                    *(f'Programming Language :: Python :: 3.{m}' for m in range(10, 14))],
       packages=find_packages(include=['vidnb', 'vidnb.*']),
       install_requires=entries('requirements'),
-      extras_require={'dev': entries('dev_requirements'), 'timm': entries('timm_requirements')},
+      extras_require={'dev': entries('dev_requirements'), 'timm': entries('timm_requirements'), 'distributed': entries('distributed_requirements')},
       entry_points={'console_scripts': entries('console_scripts'), 'nbdev': ['vidnb=vidnb._modidx:d']})

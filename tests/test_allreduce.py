@@ -70,7 +70,7 @@ def child(rank, store):
         for check in (averages, keeps_range, trains): check(rank, sent)
     finally: dist.destroy_process_group()
 
-def test_two_processes(tmp_path): mp.spawn(child, (str(tmp_path/'store'),), nprocs=world)
+def test_two_processes(tmp_path): mp.start_processes(child, (str(tmp_path/'store'),), nprocs=world, start_method='fork')
 
 def test_alone_nothing_happens():
     ps, none, still = params(0)

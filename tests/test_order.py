@@ -171,7 +171,7 @@ def unlisted(tree, always, sometimes, extras, dists):
 
 def listed():
     reqs = [Requirement(r) for r in settings('requirements')]
-    extras = {canonicalize_name(Requirement(r).name) for r in settings('timm_requirements')} | {'torchcodec', 'ipython', 'nbdev', 'safetensors', 'pytorchvideo'}
+    extras = {canonicalize_name(Requirement(r).name) for r in settings('timm_requirements')} | {'torchcodec', 'ipython', 'nbdev', 'safetensors', 'pytorchvideo', 'accelerate'}
     return {canonicalize_name(r.name) for r in reqs if not r.marker}, {canonicalize_name(r.name) for r in reqs if r.marker}, extras, packages_distributions()
 
 def test_imports_are_requirements():

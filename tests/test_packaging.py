@@ -55,12 +55,12 @@ def test_metadata(meta):
     assert meta.get_payload().strip() == (root/'README.md').read_text().strip()
 
 def test_requirements_of_the_wheel(meta):
-    got = {None:[], 'dev':[], 'timm':[]}
+    got = {None:[], 'dev':[], 'timm':[], 'distributed':[]}
     for line in meta.get_all('Requires-Dist'):
         extra = re.search(r'extra == "(\w+)"', line)
         line = re.sub(r';\s*$', '', re.sub(r'\s*(and )?extra == "\w+"', '', line)).strip()
         got[extra and extra[1]].append(re.sub(r';\s*\((.*)\)$', r'; \1', line))
-    for extra,key in ((None, 'requirements'), ('dev', 'dev_requirements'), ('timm', 'timm_requirements')):
+    for extra,key in ((None, 'requirements'), ('dev', 'dev_requirements'), ('timm', 'timm_requirements'), ('distributed', 'distributed_requirements')):
         assert sorted(str(Requirement(r)) for r in got[extra]) == sorted(str(Requirement(r)) for r in settings(key)), key
 
 def needed(names):

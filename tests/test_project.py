@@ -22,7 +22,7 @@ def installed(extra=None):
         r.marker = None
         yield f'{r}; {rest}' if rest else str(r)
 
-@pytest.mark.parametrize('extra,key', [(None, 'requirements'), ('dev', 'dev_requirements'), ('timm', 'timm_requirements')])
+@pytest.mark.parametrize('extra,key', [(None, 'requirements'), ('dev', 'dev_requirements'), ('timm', 'timm_requirements'), ('distributed', 'distributed_requirements')])
 def test_requirements_come_from_settings(extra, key):
     want = settings(key)
     assert want and canonical(installed(extra)) == canonical(want), stale

@@ -104,10 +104,14 @@ from vidnb.learn.optimizers import *
 from vidnb.learn.schedules import *
 from vidnb.learn.rng import *
 from vidnb.learn.callbacks import *
+from vidnb.learn.precision import *
 from vidnb.learn.steady import *
 from vidnb.learn.run_files import *
 from vidnb.learn.resume import *
 from vidnb.learn.runs import *
+from vidnb.learn.processes import *
+from vidnb.learn.distributed import *
+from vidnb.learn.train import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_metrics import *

@@ -1,4 +1,4 @@
-"""What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `bench`, `env`
+"""What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `bench`, `env`
 
 What is wanted without a notebook: `vidnb demo` trains a recogniser on videos made on the spot and leaves its results as pictures; `vidnb predict VIDEO --learner FILE` classifies files with an exported learner; `vidnb check` finds broken files in a data set before training, `vidnb prepare` makes copies that are quick to read, `vidnb extract` writes frames or optical flow as images; `vidnb bench` times this machine, `vidnb bench data` the way from files to clips and `vidnb bench models` the known networks, both beside others, `vidnb bench training` a learner beside a bare loop; `vidnb env` says what is installed, for a bug report. A mistake of the user's is one line on stderr and exit status 1, never a traceback; so is every file that cannot be read. What was interrupted goes on where it was when the command is given again.
 
@@ -313,8 +313,33 @@ def bench_table(
     print(table.round(2).T.to_string(header=False))
     return 0
 
+# %% ../nbs/990_cli.ipynb #7cf2703e
+def _train_options(c):
+    c.add_argument('data', metavar='DATA', help='a folder of videos for each class (below train and valid, if there are such), or a csv file: path,label[,valid]')
+    c.add_argument('--run', required=True, help='folder of this training; the same command goes on with what is there')
+    c.add_argument('--arch', default='slowonly_r18', help='network (%(default)s)')
+    c.add_argument('--recipe', default=None, help="a paper's: tsn, tsm, slowfast, ... (one cycle)")
+    c.add_argument('--precision', default='fp32', choices=['fp32', 'bf16', 'fp16'])
+    c.add_argument('--weights', default=None, help='start from this checkpoint, of any zoo')
+    for name,kind,text in (('epochs', int, "(the recipe's, or 10)"), ('lr', float, "learning rate (the recipe's for this batch, or 0.001)"), ('accumulate', int, 'clips of a step in each process (a batch)'),
+                           ('clip', float, 'largest norm of the gradient'), ('ema', float, 'decay of averaged weights'), ('workers', int, 'processes that load, for each that trains')):
+        c.add_argument(f'--{name}', type=kind, default=None, help=text)
+    for name,default,text in (('bs', 8, 'clips of a batch in each process'), ('clip-len', 8, 'frames of a clip'), ('frame-interval', 8, 'from frame to frame'), ('size', 224, 'pixels'), ('seed', 0, 'of network, order and clips')):
+        c.add_argument(f'--{name}', type=int, default=default, help=f'{text} (%(default)s)')
+    c.add_argument('--on-fault', default='raise', help="of files that cannot be read: raise, skip, 'retry 3' (%(default)s)")
+
+def _train(sub):
+    c = sub.add_parser('train', help='train a recogniser, or go on with it')
+    _train_options(c)
+    def do(a):
+        from vidnb.learn.train import train
+        load = dict(bs=a.bs, clip_len=a.clip_len, frame_interval=a.frame_interval, size=a.size, on_fault=a.on_fault) | ({} if a.workers is None else dict(num_workers=a.workers))
+        train(a.data, a.run, a.arch, a.recipe, a.epochs, a.lr, a.precision, a.weights, a.seed, dict(accumulate=a.accumulate, clip=a.clip, ema=a.ema), **load)
+        return 0
+    return c, do
+
 # %% ../nbs/990_cli.ipynb #b44267b0
-_commands = _demo, _predict, _check, _prepare, _extract, _bench, _env
+_commands = _demo, _predict, _train, _check, _prepare, _extract, _bench, _env
 
 def parser()->argparse.ArgumentParser:
     "The commands and their options"
@@ -327,7 +352,7 @@ def parser()->argparse.ArgumentParser:
     return p
 
 # %% ../nbs/990_cli.ipynb #93d67200
-_resumes = 'prepare', 'extract'
+_resumes = 'prepare', 'extract', 'train'
 
 def main(
     argv=None, # arguments; None: those of the process

@@ -12,7 +12,7 @@ __all__ = ['in_fit', 'batch_clips', 'score_all', 'scorer_of', 'comparison', 'Bes
 
 # %% ../../nbs/learn/930_callbacks.ipynb #727e9d4b
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from fastcore.basics import patch
 from torch.utils.data import DataLoader as TorchLoader, RandomSampler
 from ..datasets.recognition import VideoDataset
 from .learner import norm_of
+from .processes import from_first, gather_objects, n_processes
 from .rng import own_rng
 from ..loading.dataloader import sample_name
 from ..loading.loaders import TensorClip, to_clip
@@ -187,8 +188,9 @@ def bare(
 def scores(self:EvalHook,
     runner, # the learner
 )->list: # arrays (K,), one for each sample
-    "Scores of the test set"
-    return score_all(bare(runner.model), self.dataloader, norm_of(runner.dls.valid))
+    "Scores of the test set, in the precision of the run"
+    sixteen = getattr(getattr(runner, 'mixed_precision', None), 'autocast', None)
+    with sixteen or nullcontext(): return score_all(bare(runner.model), self.dataloader, norm_of(runner.dls.valid))
 
 @patch
 def evaluate(self:EvalHook,
@@ -233,8 +235,8 @@ def load_state_dict(self:EvalHook, sd:dict):
 def same_buffers(
     model:nn.Module, # the same network in every process
 ):
-    "Give every process the running statistics of the first"
-    for m in model.modules():
+    "Give every process the running statistics of the first; alone it does nothing"
+    for m in model.modules() if n_processes() > 1 else ():
         if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is not None:
             for b in (m.running_mean, m.running_var): dist.broadcast(b, 0)
 
@@ -251,12 +253,20 @@ def gather_rows(
 class DistEvalHook(EvalHook):
     "`EvalHook` in several processes of `torch.distributed`; in one process the same as that"
     def scores(self, runner):
-        if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1): return super().scores(runner)
+        if n_processes() == 1: return super().scores(runner)
         same_buffers(runner.model)
+        if hasattr(self.dataloader, 'deal'): return self.dealt_scores(runner)
         mine = super().scores(runner)
         parts = gather_rows(mine, next(runner.model.parameters()).device if self.gpu_collect else None)
         shared = isinstance(getattr(self.dataloader, 'sampler', None), (DistributedSampler, torch.utils.data.DistributedSampler))
         return unshare(parts, len(self.dataloader.dataset)) if shared else parts[0]
+    def dealt_scores(self, runner):
+        "Scores over a `SteadyDL`, whose batches are dealt out, in the order of its samples"
+        self.dataloader.deal(process_rank(), n_processes(), 'batches')
+        try: mine = super().scores(runner)
+        finally: self.dataloader.deal()
+        rows = [r for part in gather_objects(list(zip(self.dataloader.seen.tolist(), mine))) for r in part]
+        return [s for _,s in sorted(rows, key=lambda r: r[0])]
 
 # %% ../../nbs/learn/930_callbacks.ipynb #1b3b3e08
 class EMA(Callback):
@@ -288,7 +298,7 @@ class EMA(Callback):
     def after_fit(self):
         if not in_fit(self.learn): return
         self.active = False
-        if self.at_end: bare(self.model).load_state_dict(self.avg)
+        if self.at_end: bare(self.model).load_state_dict(self.avg); same_buffers(bare(self.model))
 
 # %% ../../nbs/learn/930_callbacks.ipynb #13c83356
 @patch
@@ -330,7 +340,15 @@ class _Moments:
     def __call__(self, layer, args):
         x = args[0].detach().double().transpose(0, 1).flatten(1)
         self.n,self.sum,self.squares = self.n+x.shape[1],self.sum+x.sum(1),self.squares+x.pow(2).sum(1)
+    def gather(self):
+        "Sums over all processes"
+        if n_processes() == 1: return
+        both = torch.cat([self.sum, self.squares, self.sum.new_tensor([self.n])]) # as many numbers in each
+        dist.all_reduce(both)
+        k = len(self.sum)
+        self.sum,self.squares,self.n = both[:k],both[k:-1],int(both[-1])
     def put(self, layer):
+        self.gather()
         mean = self.sum/self.n
         layer.running_mean.copy_(mean)
         layer.running_var.copy_((self.squares/self.n - mean.pow(2))*self.n/max(self.n-1, 1))
@@ -369,10 +387,13 @@ class PreciseBN(Callback):
     def before_fit(self): self.active = in_fit(self.learn)
     def measure(self):
         "Set the statistics from batches of the training set"
-        device = next(self.model.parameters()).device
+        device,world = next(self.model.parameters()).device,n_processes()
         with own_rng():
             dl = self.dls.train.new(shuffle=True)
-            batches = (b[0].to(device).as_subclass(torch.Tensor) for _,b in zip(range(self.n), dl))
+            if world > 1:
+                dl.rng.setstate(from_first(dl.rng.getstate))
+                dl.deal(process_rank(), world)
+            batches = (b[0].to(device).as_subclass(torch.Tensor) for _,b in zip(range(-(-self.n//world)), dl))
             precise_bn(bare(self.model), batches)
     def before_validate(self):
         if self.active: self.measure()
@@ -415,9 +436,10 @@ class StopOnNaN(Callback):
 @patch
 def reason(self:StopOnNaN)->str:
     "Where it happened, and why as far as it can be told"
-    bad = next((i for i,o in enumerate(self.xb[0]) if not bool(torch.isfinite(o).all())), None)
+    bad,mine = next((i for i,o in enumerate(self.xb[0]) if not bool(torch.isfinite(o).all())), None),bool(torch.isfinite(self.learn.loss_grad.detach()).all())
     files = batch_files(self.dl, len(self.xb[0]))
     if bad is not None: why = f'the input has NaN or infinity, first in {files[bad] if files else f"sample {bad} of the batch"}'
+    elif mine: why = 'it came from another process, which names its files'
     elif not (top := max(float(p.detach().abs().max()) for p in self.model.parameters())) < 1e6: why = f'the largest weight is {top:.3g}, so the learning rate may be too high'
     else: why = 'input and weights are as they should be, so look at labels and at the loss'
     kept = 'there was no good state to keep' if self.good is None else f'the model has the weights of iteration {self.good_at} again'

@@ -25,7 +25,7 @@ from fastai.callback.progress import ProgressCallback
 from fastai.data.core import Datasets
 from fastai.data.transforms import Categorize, MultiCategorize
 from fastai.losses import BCEWithLogitsLossFlat, CrossEntropyLossFlat
-from fastai.torch_core import TensorCategory, TensorMultiCategory, nested_reorder, rank_distrib, to_device
+from fastai.torch_core import TensorCategory, TensorMultiCategory, distrib_barrier, nested_reorder, rank_distrib, to_device
 from fastcore.basics import patch
 from fastcore.meta import delegates
 from .. import __version__
@@ -67,7 +67,7 @@ class PlainProgress(Callback):
     order = 60
     def __init__(self, every=30, out=print): self.every,self.out = every,out
     def before_fit(self):
-        self.run = not hasattr(self.learn, 'lr_finder') and not hasattr(self, 'gather_preds')
+        self.run = not hasattr(self.learn, 'lr_finder') and not hasattr(self, 'gather_preds') and not rank_distrib()
         if self.run: self.old,self.learn.logger = self.learn.logger,self._line
     def before_epoch(self): self.last = time.monotonic()
     def after_batch(self):
@@ -302,6 +302,7 @@ def export(self:VideoLearner,
     load = clip or clip_loader(self.dls)
     if load is None: raise ValueError('these DataLoaders were made from a dataset with its own pipeline; give clip=LoadClip(...) so that the file says how clips are read')
     norm,dest = norm_of(self.dls.valid),self.path/fname
+    if rank_distrib(): distrib_barrier(); return dest # of several processes the first one writes
     plain = {k:list(v) if isinstance(v, tuple) else v for k,v in load.spec.items()}
     state = {k:v.detach().cpu() for k,v in self.model.state_dict().items()}
     doc = dict(format=FORMAT, version=__version__, arch=arch_name(self.arch), arch_kw=self.arch_kw, vocab=[str(o) for o in self.dls.vocab], clip=plain,
@@ -311,6 +312,7 @@ def export(self:VideoLearner,
         torch.save(doc, tmp)
         try: torch.load(tmp, map_location='cpu', weights_only=True)
         except Exception as e: raise ValueError(f'{dest} was not written: arch_kw or the names of the classes hold something that only pickled code could bring back ({str(e).splitlines()[0][:200]})') from e
+    distrib_barrier()
     return dest
 
 # %% ../../nbs/learn/900_learner.ipynb #0e4450b2

@@ -19,11 +19,14 @@ import torch
 import torch.distributed as dist
 import torch.nn as nn
 import pandas as pd
+from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper, detuplify_pg, set_item_pg
 from fastcore.basics import patch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
+from .learner import VideoLearner
+from ..models.recognizers import recognizer_split
 
 # %% ../../nbs/learn/910_optimizers.ipynb #3199c3df
 def _group(name, params, lr_mult=1., decay_mult=1.):
@@ -290,6 +293,14 @@ def use_scheme(
     learn.opt_func = partial(SchemeOptimizer, groups=groups, opt=find_optimizer(opt), **kwargs)
     learn.create_opt()
     return learn
+
+@patch
+def create_opt(self:VideoLearner):
+    "fastai's; a `TSMOptimizerConstructor` in the place of the splitter gives the groups and the optimiser"
+    make = self.splitter
+    if not isinstance(make, TSMOptimizerConstructor): return Learner.create_opt(self)
+    cfg,self.splitter = dict(make.optimizer_cfg),recognizer_split
+    use_scheme(self, partial(tsm_groups, **make.paramwise_cfg), cfg.pop('type'), **cfg)
 
 # %% ../../nbs/learn/910_optimizers.ipynb #e17653ff
 def linear_scaled_lr(

@@ -8,7 +8,8 @@ Docs: https://vidnb.github.io/vidnb/learn/resume.html.md"""
 
 # %% auto #0
 __all__ = ['opt_state', 'load_opt_state', 'cb_state', 'load_cb_state', 'recorder_state', 'load_recorder_state', 'run_plan',
-           'plan_differences', 'run_state', 'load_state', 'save_run', 'load_run', 'Checkpointer', 'quiet_hook']
+           'plan_differences', 'run_state', 'load_state', 'save_run', 'load_run', 'Checkpointer', 'own_chance',
+           'quiet_hook']
 
 # %% ../../nbs/learn/935_resume.ipynb #070a4860
 import hashlib
@@ -24,19 +25,23 @@ import numpy as np
 from ..core.environment import process_rank
 import torch
 from fastai.callback.core import Callback, CancelEpochException, CancelFitException
+from fastai.callback.mixup import MixHandler
 from fastai.callback.schedule import ParamScheduler
 from fastai.callback.tracker import TrackerCallback
-from fastai.callback.training import GradientAccumulation
+from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 from fastcore.foundation import L
 from .callbacks import bare, in_fit
-from .learner import VideoLearner
-from .rng import rng_state, set_rng_state
+from .learner import VideoLearner, norm_of
+from .precision import end_precision
+from .processes import from_first, gather_objects, largest, n_processes
+from .rng import own_rng, rng_state, set_rng_state
 from .run_files import checkpoints, newest_run, read_run, short_name, storable, write_run
 from .steady import batches_done, steady
 from ..loading.dataloader import sample_name
+from ..loading.loaders import clip_loader
 
 # %% ../../nbs/learn/935_resume.ipynb #6d94552f
 def _moved(x, device): return x.to(device) if isinstance(x, torch.Tensor) else x
@@ -108,25 +113,26 @@ def load_recorder_state(rec, state):
     for m,s in zip(rec.metrics, state['metrics']): vars(m).update(s)
 
 # %% ../../nbs/learn/935_resume.ipynb #89be56c1
-def _digest(names): return hashlib.sha1('\n'.join(names).encode()).hexdigest()[:12]
+def _digest(names, root=''): return hashlib.sha1('\n'.join(n.removeprefix(root) for n in names).encode()).hexdigest()[:12]
 
 def _args(cb):
     "Simple arguments of a callback's constructor"
-    return {k: vars(cb)[k] for k in inspect.signature(type(cb)).parameters if isinstance(vars(cb).get(k), (bool, int, float, str))}
+    return {k: vars(cb)[k] for k in inspect.signature(type(cb).__init__).parameters if isinstance(vars(cb).get(k), (bool, int, float, str))}
 
 def run_plan(
     learn:VideoLearner, # in `before_fit`
 )->dict: # of numbers, text and lists
     "What makes this run the run that it is"
-    train,valid = learn.dls.train,learn.dls.valid
-    plan = {'training samples': train.n, 'validation samples': valid.n, 'batch size': train.bs, 'shuffle': bool(train.shuffle), 'batches of an epoch': len(train),
-            'list of training samples': _digest(sample_name(train.dataset, i) for i in range(train.n)), 'classes': [str(o) for o in getattr(learn.dls, 'vocab', None) or []],
+    train,valid,load,norm = learn.dls.train,learn.dls.valid,clip_loader(learn.dls),norm_of(learn.dls.train)
+    plan = {'training samples': train.n, 'validation samples': valid.n, 'batch size': train.bs*getattr(train, 'world', 1), 'shuffle': bool(train.shuffle), 'batches of an epoch': len(train),
+            'list of training samples': _digest((sample_name(train.dataset, i) for i in range(train.n)), str(learn.dls.path)), 'classes': [str(o) for o in getattr(learn.dls, 'vocab', None) or []],
+            'clips': {k: v for k,v in load.spec.items() if k != 'backend'} if load else {}, 'mean and deviation': [norm.mean, norm.std] if norm else [],
             'epochs': learn.n_epoch, 'loss': type(learn.loss_func).__name__, 'optimiser': _opt_name(learn.opt), 'parameters in each group': [len(g) for g in learn.opt.param_lists]}
     for k in ('lr', 'wd'): plan[k] = [h.get(k) for h in learn.opt.hypers]
     for cb in learn.cbs:
         if isinstance(cb, ParamScheduler): plan.update({f'schedule of {k}': [f(p) for p in np.linspace(0, 1, 9)] for k,f in cb.scheds.items()})
     return storable(dict(plan, weights={k: list(v.shape) for k,v in bare(learn.model).state_dict().items()},
-                         callbacks={cb.name: _args(cb) for cb in learn.cbs if cb_state(cb) and cb.name != 'checkpointer'}))
+                         callbacks={cb.name: _args(cb) for cb in learn.cbs if (cb_state(cb) or isinstance(cb, (GradientClip, MixHandler))) and cb.name != 'checkpointer'}))
 
 def _opt_name(opt):
     return type(opt.opt).__name__ if isinstance(opt, OptimWrapper) else '+'.join(getattr(f, '__name__', type(f).__name__) for f in opt.cbs)
@@ -138,13 +144,13 @@ def plan_differences(
 )->list: # sentences; empty where nothing differs
     "How two runs differ"
     said = []
-    for part in ('weights', 'callbacks'):
-        a,b = there[part],here[part]
+    for part in ('weights', 'callbacks', 'clips'):
+        a,b = ({k: _floats(v) for k,v in o.get(part, {}).items()} for o in (there, here))
         odd = [k for k in {**a, **b} if a.get(k, 'none') != b.get(k, 'none')]
         if odd: said.append(f'{part}: {odd[0]} {a.get(odd[0], "none")} there, {b.get(odd[0], "none")} here' + (f', and {len(odd)-1} more' if len(odd) > 1 else ''))
     for k in {**there, **here}:
         a,b = (str(_floats(o.get(k, 'none'))) for o in (there, here))
-        if k in ('weights', 'callbacks') or a == b: continue
+        if k in ('weights', 'callbacks', 'clips') or a == b: continue
         said.append(f'{k}: {a} there, {b} here' if len(a + b) < 80 else f'{k} differs')
     return said
 
@@ -212,7 +218,8 @@ def _do_fit(self:VideoLearner):
 @patch
 def one_batch(self:VideoLearner, i, b):
     "fastai's step, whose number counts batches that a resumed epoch left out"
-    Learner.one_batch(self, i + getattr(self.dl, '__dict__', {}).get('first_batch', 0), b)
+    try: Learner.one_batch(self, i + getattr(self.dl, '__dict__', {}).get('first_batch', 0), b)
+    finally: end_precision(self)
 
 # %% ../../nbs/learn/935_resume.ipynb #90a24a94
 class Checkpointer(Callback):
@@ -250,7 +257,7 @@ class Checkpointer(Callback):
         dl = self.dls.train
         if self.mid is not None:
             dl.first_batch,self.learn.train_iter,self.learn.pct_train = self.mid['batch'],self.mid['train_iter'],self.mid['pct_train']
-            set_rng_state(self.mid['rng'])
+            set_rng_state(own_chance(self.mid))
             for m,s in zip(self.recorder.metrics, self.mid['recorder']['metrics']): vars(m).update(s)
             self.mid = None
         self.epoch_rng = dl.rng.getstate()
@@ -258,7 +265,7 @@ class Checkpointer(Callback):
     def after_batch(self):
         if not self.active or not self.training: return
         self.steps += 1
-        late = time.monotonic() - self.saved_at >= self.seconds
+        late = self.agree(time.monotonic() - self.saved_at >= self.seconds)
         if self.asked is not None: self.stop()
         elif late or self.every and self.steps % self.every == 0: self.try_save(self.epoch, batches_done(self.dls.train))
 
@@ -267,6 +274,7 @@ class Checkpointer(Callback):
     def after_epoch(self):
         if not self.active or not in_fit(self.learn): return
         self.try_save(self.epoch+1, 0)
+        self.agree()
         if self.asked is not None: self.stop(saved=True)
     def after_fit(self):
         if not self.active or not in_fit(self.learn): return
@@ -276,17 +284,28 @@ class Checkpointer(Callback):
 
 # %% ../../nbs/learn/935_resume.ipynb #1fcd4830
 @patch
+def agree(self:Checkpointer, late=False)->bool:
+    "Is it time to save, or was any process asked to stop? As one process for all"
+    asked,late = largest(self.asked or 0, late)
+    self.asked = int(asked) or None
+    return bool(late)
+
+@patch
 def begin(self:Checkpointer):
-    "Find the newest checkpoint; see that the folder can be written to; clear away what a killed process left half-written"
+    "Find the newest checkpoint, by the first process for all"
+    self.fn,self.doc = from_first(self.find)
+
+@patch
+def find(self:Checkpointer)->tuple: # (path, state), or (None, None)
+    "See that the folder can be written to; clear away what a killed process left half-written; read the newest checkpoint"
     probe = self.folder/f'.checkpoint_probe-{os.getpid()}.pth'
     try:
         self.folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b'x'*64)
         probe.unlink()
     except OSError as e: raise OSError(f'{self.folder} cannot be written to: {e.strerror}') from e
-    if process_rank() == 0:
-        for f in self.folder.glob('.checkpoint_*.pth'): f.unlink(missing_ok=True)
-    self.fn,self.doc = newest_run(self.folder)
+    for f in self.folder.glob('.checkpoint_*.pth'): f.unlink(missing_ok=True)
+    return newest_run(self.folder)
 
 @patch
 def go_on(self:Checkpointer):
@@ -298,21 +317,39 @@ def go_on(self:Checkpointer):
     self.steps,self.learn.first_epoch = doc['steps'],doc['epoch']
     version,words,gauss = doc['order']
     self.dls.train.rng.setstate((version, tuple(words), gauss))
-    set_rng_state(doc['rng'])
+    set_rng_state(own_chance(doc))
     if doc['done']:
         self.active = False
         self.learn.first_epoch = self.n_epoch
-        self.out(f'{short_name(self.fn)} is the end of this fit; nothing is left to do')
+        self.say(f'{short_name(self.fn)} is the end of this fit; nothing is left to do')
         raise CancelFitException
     if doc['batch']: self.mid = doc
-    self.out(f'going on from {short_name(self.fn)}, {doc["batch"]} batches into epoch {doc["epoch"]+1}')
+    self.say(f'going on from {short_name(self.fn)}, {doc["batch"]} batches into epoch {doc["epoch"]+1}')
+
+def own_chance(
+    doc:dict, # a checkpoint
+)->dict: # for `set_rng_state`
+    "Where the generators of this process stood; where there were fewer processes, a state of its own that all agree on"
+    had,rank = doc.get('chance') or [doc['rng']],process_rank()
+    if rank < len(had): return had[rank]
+    with own_rng(doc['steps'], rank): return rng_state()
 
 @patch
-def save(self:Checkpointer, epoch, batch, done=False):
-    "Write a checkpoint: `batch` batches of `epoch` are done"
+def say(self:Checkpointer, text):
+    if not process_rank(): self.out(text)
+
+@patch
+def save(self:Checkpointer, epoch, batch, done=False)->Path:
+    "Write a checkpoint, by the first process and with the chance of all: `batch` batches of `epoch` are done"
+    chance = gather_objects(rng_state())
+    return from_first(lambda: self.write(chance, epoch, batch, done))
+
+@patch
+def write(self:Checkpointer, chance, epoch, batch, done)->Path:
+    "The file, and those before it that are too many"
     version,words,gauss = self.epoch_rng if batch else self.dls.train.rng.getstate()
     fn = self.folder/f'checkpoint_{self.steps:08}.pth'
-    save_run(self.learn, fn, plan=self.plan, fit=self.fit_no, epoch=epoch, batch=batch, steps=self.steps, done=done, order=[version, list(words), gauss])
+    save_run(self.learn, fn, plan=self.plan, fit=self.fit_no, epoch=epoch, batch=batch, steps=self.steps, done=done, chance=chance, order=[version, list(words), gauss])
     for f in checkpoints(self.folder)[:-self.keep]: f.unlink(missing_ok=True)
     return fn
 
@@ -320,9 +357,9 @@ def save(self:Checkpointer, epoch, batch, done=False):
 def try_save(self:Checkpointer, epoch, batch, done=False):
     "`save`, where a full disk is a warning"
     self.saved_at = time.monotonic()
-    if process_rank(): return
     try: self.save(epoch, batch, done)
-    except OSError as e: warnings.warn(f'{e}; training goes on, and the checkpoints before it stay', stacklevel=2)
+    except OSError as e:
+        if not process_rank(): warnings.warn(f'{e}; training goes on, and the checkpoints before it stay', stacklevel=2)
 
 # %% ../../nbs/learn/935_resume.ipynb #05e7d58e
 def _runs(frame, code):
@@ -350,7 +387,7 @@ def on_signal(self:Checkpointer, number, frame):
     "First time: stop after this step. Second time, or outside of the fit: what would have happened without this callback"
     if self.asked is None and self.active and _runs(frame, VideoLearner._do_fit.__code__):
         self.asked = number
-        self.out('stopping after this step; again to stop at once')
+        self.say('stopping after this step; again to stop at once')
         return
     self.unlisten()
     signal.raise_signal(number)
@@ -367,8 +404,8 @@ def stop(self:Checkpointer, saved=False):
     "Save, and leave the fit as the signal would have"
     self.active = False
     self.unlisten()
-    fn = checkpoints(self.folder)[-1] if saved else self.save(self.epoch, batches_done(self.dls.train))
-    self.out(f'stopped; {short_name(fn)} has the state, and the same call goes on from it')
+    fn = from_first(lambda: checkpoints(self.folder)[-1]) if saved else self.save(self.epoch, batches_done(self.dls.train))
+    self.say(f'stopped; {short_name(fn)} has the state, and the same call goes on from it')
     if self.asked == signal.SIGINT:
         sys.excepthook = quiet_hook(sys.excepthook, e := KeyboardInterrupt(str(fn)))
         raise e

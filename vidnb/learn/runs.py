@@ -27,6 +27,7 @@ from fastai.callback.core import Callback
 from fastcore.basics import patch
 from .callbacks import in_fit
 from .learner import VideoLearner, arch_name, norm_of
+from .processes import from_first, n_processes
 from .resume import run_plan
 from ..loading.loaders import clip_loader
 from ..metrics.recognition import plot_confusion_matrix
@@ -65,7 +66,7 @@ def run_config(
     "Network, data, optimiser, schedule and callbacks of `learn`"
     plan,load,norm = run_plan(learn),clip_loader(learn.dls),norm_of(learn.dls.train)
     weights = plan.pop('weights')
-    return dict(arch=arch_name(learn.arch) or getattr(learn.arch, '__name__', str(learn.arch)), arch_kw=learn.arch_kw, pretrained=learn.pretrained, device=str(learn.dls.device),
+    return dict(arch=arch_name(learn.arch) or getattr(learn.arch, '__name__', str(learn.arch)), arch_kw=learn.arch_kw, pretrained=learn.pretrained, device=str(learn.dls.device), processes=n_processes(),
                 parameters=sum(int(np.prod(s)) for k,s in weights.items() if not k.endswith(('running_mean', 'running_var', 'num_batches_tracked'))),
                 clip=load.spec if load else None, stats=[norm.mean, norm.std] if norm else None, workers=learn.dls.train.fake_l.num_workers, path=str(learn.dls.path),
                 **{k: v.tolist() if isinstance(v, torch.Tensor) else v for k,v in plan.items()}, all_callbacks=[type(cb).__name__ for cb in learn.cbs])
@@ -88,11 +89,12 @@ class RunFolder(Callback):
         self.rows,self.fit_no,self.writer = [],0,None
     @property
     def path(self)->Path:
-        "The folder, made when it is first asked for"
-        if self._path is None: self._path = new_folder(self.root, self.name_of_run or f'{datetime.now():%Y-%m-%d_%H-%M-%S}_{arch_name(self.learn.arch) or "run"}'.replace(':', '-'))
+        "The folder, made when it is first asked for; of several processes the first makes it, and all have to ask"
+        name = lambda: self.name_of_run or f'{datetime.now():%Y-%m-%d_%H-%M-%S}_{arch_name(self.learn.arch) or "run"}'.replace(':', '-')
+        if self._path is None: self._path = from_first(lambda: new_folder(self.root, name()))
         return self._path
     def before_fit(self):
-        self.active = in_fit(self.learn) and not process_rank()
+        self.active = in_fit(self.learn) and self.path is not None and not process_rank()
         if not self.active: return
         self.fit_no,self.lines,self.started = self.fit_no+1,0,datetime.now().isoformat(timespec='seconds')
         if self.fit_no == 1:

@@ -1,6 +1,6 @@
 """A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
 
-`SteadyDL` gives the same batch 500 whether or not batches 0 to 499 were made, and whoever makes it: this process or one of several workers. `steady` turns a loader of `VideoDataLoaders` into one, in place; `first_batch` leaves out the beginning of an epoch without reading a file; `batches_done` says how far an epoch is. Page 928 lends the generators, page 935 resumes runs with it.
+`SteadyDL` gives the same clip number 500 of an epoch whether or not clips 0 to 499 were made, and whoever makes it: this process, one of several workers, or another of several processes. `steady` turns a loader of `VideoDataLoaders` into one, in place; `first_batch` leaves out the beginning of an epoch without reading a file; `batches_done` says how far an epoch is; `deal` gives a process its part of every batch, or of the batches. Page 928 lends the generators, page 935 resumes runs with it, page 940 shares them among processes.
 
 Docs: https://vidnb.github.io/vidnb/learn/steady.html.md"""
 
@@ -12,40 +12,81 @@ __all__ = ['SteadyDL', 'steady', 'batches_done']
 # %% ../../nbs/learn/933_steady.ipynb #00e3a1f6
 import numpy as np
 import torch
-from fastcore.basics import chunked
-from .rng import own_rng
+from fastai.torch_core import to_detach
+from fastcore.basics import chunked, patch
+from .rng import own_rng, reseed
 from ..loading.guarded import GuardedDL
 
 # %% ../../nbs/learn/933_steady.ipynb #22a828b7
 class SteadyDL(GuardedDL):
-    "A `GuardedDL` whose batches depend on the epoch and on their number alone; `first_batch` are left out, unread"
-    first_batch,epoch_seed = 0,0
+    "A `GuardedDL` whose clips depend on the epoch and on their place in it alone; `first_batch` are left out, unread"
+    first_batch,epoch_seed,rank,world,by,todo,given = 0,0,0,1,'samples',None,0
+    def deal(self, rank=0, world=1, by='samples'):
+        "Take the part of process `rank` of `world`, of the samples of each batch or of the batches; without arguments everything"
+        if by not in ('samples', 'batches'): raise ValueError(f"by is {by!r}; it is 'samples' or 'batches'")
+        self.rank,self.world,self.by = rank,world,by
+    def part(self, n):
+        "Places in an epoch of `n` samples that are this process's; `n` itself stands for no sample"
+        at,whole = np.arange(n),n - n % (self.bs*self.world)
+        if self.world == 1: return at
+        if self.by == 'batches': return at[at//self.bs % self.world == self.rank]
+        mine,rest = at[:whole].reshape(-1, self.world, self.bs)[:,self.rank].ravel(),np.array_split(at[whole:], self.world)[self.rank]
+        if self.drop_last or whole == n: return mine
+        return np.append(mine, rest if len(rest) else n)
     def get_idxs(self):
         idxs = super().get_idxs()
         self.epoch_seed = self.rng.getrandbits(32)
         self.fake_l.generator = torch.Generator().manual_seed(self.epoch_seed)
-        return idxs[self.first_batch*self.bs:]
-    def create_batches(self, samps):
-        for j,plan in enumerate(chunked(samps, self.bs, self.drop_last)):
-            with own_rng(self.epoch_seed, self.first_batch + self.offs + j*self.num_workers): made = list(super().create_batches(plan))
-            yield from made
-    def __iter__(self):
-        if self.first_batch < len(self): yield from super().__iter__(); return
-        self.randomize()
-        self.before_iter()
-        self.order,self.seen = self.get_idxs(),np.zeros(0, np.int64)
+        self.places = self.part(len(idxs))[self.first_batch*self.bs:].tolist()
+        return [idxs[p % len(idxs)] for p in self.places]
+    def __len__(self):
+        if self.world == 1: return super().__len__()
+        if self.by == 'batches': return -(-(-(-self.n//self.bs))//self.world)
+        return -(-self.n//(self.bs*self.world)) if not self.drop_last else self.n//(self.bs*self.world)
+    def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, False) # fastai would collect from all processes
 
+# %% ../../nbs/learn/933_steady.ipynb #b4271171
+@patch
+def do_item(self:SteadyDL, s):
+    if self.todo is not None: reseed(self.epoch_seed, next(self.todo))
+    return super(SteadyDL, self).do_item(s)
+
+@patch
+def create_batches(self:SteadyDL, samps):
+    "Batches of the plan, made with generators of their own"
+    for j,plan in enumerate(chunked(samps, self.bs, self.drop_last)):
+        at = self.places[(self.offs + j*self.num_workers)*self.bs:][:len(plan)]
+        with own_rng():
+            self.todo = iter(at)
+            made = list(super(SteadyDL, self).create_batches(plan))
+            self.todo = None
+            if self.world > 1 and not made: made = [(self.do_batch([self.after_item(self._first_good())]), [])]
+        yield from [(b, []) for b,_ in made] if at[0] >= self.n else made
+
+@patch
+def __iter__(self:SteadyDL):
+    self.given = 0
+    empty = self.by == 'batches' and self.world > 1 and self.rank*self.bs >= self.n
+    if self.first_batch < len(self) and not empty:
+        for b in super(SteadyDL, self).__iter__(): self.given += 1; yield b
+        return
+    self.randomize()
+    self.before_iter()
+    self.order,self.seen = self.get_idxs(),np.zeros(0, np.int64)
+
+# %% ../../nbs/learn/933_steady.ipynb #b86b0654
 def steady(
     dl, # a `GuardedDL`, as all makers of `VideoDataLoaders` give
 )->SteadyDL: # the same object
     "Turn a loader into a `SteadyDL`"
-    if not isinstance(dl, GuardedDL): raise ValueError(f'a run over {type(dl).__name__} cannot be resumed within an epoch; make the loaders with VideoDataLoaders or VideoBlock')
+    if not isinstance(dl, GuardedDL): raise ValueError(f'a run over {type(dl).__name__} cannot be resumed within an epoch, nor shared among processes; make the loaders with VideoDataLoaders or VideoBlock')
     if not isinstance(dl, SteadyDL): dl.__class__ = SteadyDL
     return dl
 
 def batches_done(
     dl:SteadyDL, # in the middle of an epoch
 )->int: # batches of the plan, lost ones included
-    "How far `dl` is in its epoch, by the last sample that came out of it"
+    "How far `dl` is in its epoch: by the last sample that came out of it, or by the batches, of which several processes lose none"
+    if dl.world > 1: return dl.first_batch + dl.given
     if not len(dl.seen): return dl.first_batch
     return dl.first_batch + int(np.flatnonzero(np.asarray(dl.order) == dl.seen[-1])[-1])//dl.bs + 1
