@@ -12,6 +12,7 @@ Modules:
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
+- `vidnb.core.spans`: How far two stretches of a video agree, and which of many overlapping ones to keep
 - `vidnb.core.testing`: Assertions that fail when the code is wrong, and the one contract every model signs
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
