@@ -76,7 +76,7 @@ def draw_weights(
     noise = torch.rand(iou.shape, generator=generator, device=iou.device if generator is None else generator.device).to(iou)
     w = h.to(iou)
     for part,ratio in zip((m, l), ratios):
-        least = 1 - ratio*h.sum()/part.sum().clamp(min=1)
+        least = 1 - ratio*h.sum()/part.sum()    # -inf where there are none of a part, NaN, which is no threshold, where there are no high ones either
         w = w + (part & (noise >= least) if capped else part & (noise >= least) | (least < 0))
     return w
 
