@@ -50,3 +50,44 @@ def test_loss(name):
         loss = out
     loss.backward()
     for k,g in grads.items(): close(ts[k].grad, g, case, f'gradient of {k}')
+
+def fill(model, case):
+    "Golden parameters; the sum of their absolute values"
+    state = {k: torch.from_numpy(fill_array(k, v.shape)) for k,v in model.state_dict().items()}
+    model.load_state_dict(state)
+    test_same(sum(v.double().abs().sum().item() for v in state.values()), case['state_dict_abs_sum'], eps=1e-3)
+    return model
+
+def same_proposals(got, want, case):
+    assert len(got) == len(want) > 0
+    close([g['score'] for g in got], [w['score'] for w in want], case, 'scores')
+    close([g['segment'] for g in got], [w['segment'] for w in want], case, 'segments')
+
+MODELS = {'TEM': 2, 'PEM': 2, 'BMN': 2, 'SSNHead': 4, 'SSN': 1}
+
+def test_no_model_is_forgotten():
+    count = Counter(map(kind, golden('E_models')))
+    assert {k: n for k,n in count.items() if k in MODELS} == MODELS
+
+@pytest.mark.parametrize('name', names('E_models', 'BMN'))
+def test_bmn(name):
+    case = golden('E_models')[name]
+    model, ins, want = build(case['params']['model']).eval(), case['inputs'], case['expected']
+    shapes = {k: list(v.shape) for k,v in model.state_dict().items()}
+    assert shapes == {k: s for k,s in case['state_dict'] if k not in case['state_dict_not_filled']}
+    assert list(model.sample_mask.shape) == dict(case['state_dict'])['sample_mask']
+    fill(model, case)
+    x = torch.from_numpy(ins['raw_feature'])
+    with torch.no_grad(): maps = model._forward(x)
+    for got,key in zip(maps, ('confidence_map', 'start', 'end'), strict=True): close(got, want[key], case, key)
+    test_same(model.sample_mask, torch.from_numpy(want['sample_mask']))
+    test_same(model.bm_mask, torch.from_numpy(want['bm_mask']))
+    for key in ('match_map', 'anchors_tmins', 'anchors_tmaxs'): test_same(getattr(model, key), want[key], eps=1e-12)
+    for got,key in zip(model.generate_labels([torch.from_numpy(o) for o in ins['gt_bbox']]), ('confidence', 'start', 'end'), strict=True):
+        close(got, want['labels'][key], case, key)
+    metas = list(ins['video_meta'])*2
+    found = model(x, video_meta=metas, return_loss=False)
+    assert len(found) == 2 and [f['video_name'] for f in found] == [m['video_name'] for m in metas]
+    for w in want['forward_test_first_sample']: same_proposals(found[0]['proposal_list'], w['proposal_list'], case)
+    state = model.state_dict() | dict(sample_mask=torch.from_numpy(want['sample_mask']))
+    model.load_state_dict(state)
