@@ -40,6 +40,8 @@ Modules:
 - `vidnb.localization.bmn`: Every span of a video is scored at once, and the samples it takes are never multiplied out
 - `vidnb.localization.boundary_losses`: Starts and ends are rare: losses that balance, losses that draw, and one that keeps the hardest
 - `vidnb.localization.localizer`: From the spans of a video to the label of every moment, and from scored spans to proposals in seconds
+- `vidnb.localization.proposals`: From scores of where actions start and end to spans worth a second look, and a feature of each
+- `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor

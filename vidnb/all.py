@@ -21,6 +21,8 @@ from vidnb.video.synth import *
 from vidnb.video.jobs import *
 from vidnb.video.prepare import *
 from vidnb.video.extract import *
+from vidnb.localization.tables import *
+from vidnb.localization.proposals import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *
