@@ -91,3 +91,34 @@ def test_bmn(name):
     for w in want['forward_test_first_sample']: same_proposals(found[0]['proposal_list'], w['proposal_list'], case)
     state = model.state_dict() | dict(sample_mask=torch.from_numpy(want['sample_mask']))
     model.load_state_dict(state)
+
+@pytest.mark.parametrize('name', names('E_models', 'TEM'))
+def test_tem(name):
+    case = golden('E_models')[name]
+    model, ins, want = build(case['params']['model']).eval(), case['inputs'], case['expected']
+    test_same({k: list(v.shape) for k,v in model.state_dict().items()}, dict(case['state_dict']))
+    fill(model, case)
+    x, gt = torch.from_numpy(ins['raw_feature']), [torch.from_numpy(o) for o in ins['gt_bbox']]
+    close(model._forward(x), want['tem_output'], case, 'tem_output')
+    for got,key in zip(model.generate_labels(gt), ('action', 'start', 'end'), strict=True): close(got, want['labels'][key], case, key)
+    losses = model(x, gt_bbox=gt, return_loss=True)
+    assert sorted(losses) == sorted(want['losses'])
+    for k,v in want['losses'].items(): close(losses[k], v, case, k)
+    found = model(x, video_meta=ins['video_meta'], return_loss=False)
+    for (name,table),(n,t) in zip(found, want['forward_test'], strict=True):
+        assert name == n and table.dtype == t.dtype
+        close(table, t, case, 'forward_test')
+
+@pytest.mark.parametrize('name', names('E_models', 'PEM'))
+def test_pem(name):
+    case = golden('E_models')[name]
+    model, ins, want = build(case['params']['model']).eval(), case['inputs'], case['expected']
+    test_same({k: list(v.shape) for k,v in model.state_dict().items()}, dict(case['state_dict']))
+    fill(model, case)
+    args = {k: torch.from_numpy(v) for k,v in ins.items() if k != 'video_meta'}
+    close(model._forward(args['bsp_feature']), want['pem_output'], case, 'pem_output')
+    found = model(**args, video_meta=ins['video_meta'], return_loss=False)
+    assert [f['video_name'] for f in found] == [w['video_name'] for w in want['forward_test']]
+    for f,w in zip(found, want['forward_test']): same_proposals(f['proposal_list'], w['proposal_list'], case)
+    twice = model(**{k: torch.cat([v, v]) for k,v in args.items()}, video_meta=list(ins['video_meta'])*2, return_loss=False)
+    assert twice == found*2, 'a batch of two videos gives what each gives alone'

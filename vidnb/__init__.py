@@ -39,6 +39,7 @@ Modules:
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
 - `vidnb.localization.bmn`: Every span of a video is scored at once, and the samples it takes are never multiplied out
 - `vidnb.localization.boundary_losses`: Starts and ends are rare: losses that balance, losses that draw, and one that keeps the hardest
+- `vidnb.localization.bsn`: Which moments look like a start or an end, which pairs of them are worth a second look, and how good each pair is
 - `vidnb.localization.localizer`: From the spans of a video to the label of every moment, and from scored spans to proposals in seconds
 - `vidnb.localization.proposals`: From scores of where actions start and end to spans worth a second look, and a feature of each
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
