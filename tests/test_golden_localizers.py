@@ -122,3 +122,28 @@ def test_pem(name):
     for f,w in zip(found, want['forward_test']): same_proposals(f['proposal_list'], w['proposal_list'], case)
     twice = model(**{k: torch.cat([v, v]) for k,v in args.items()}, video_meta=list(ins['video_meta'])*2, return_loss=False)
     assert twice == found*2, 'a batch of two videos gives what each gives alone'
+
+@pytest.mark.parametrize('name', names('E_models', 'SSNHead'))
+def test_ssn_head(name):
+    case = golden('E_models')[name]
+    head, ins, want = build(case['params']['head']).eval(), {k: torch.from_numpy(v) for k,v in case['inputs'].items()}, case['expected']
+    test_same({k: list(v.shape) for k,v in head.state_dict().items()}, dict(case['state_dict']))
+    fill(head, case)
+    if '/train/' in name:
+        got = dict(zip(('activity_scores', 'completeness_scores', 'bbox_preds'), head((ins['x'], ins['proposal_scale_factor']))))
+    else:
+        assert head.prepare_test_fc(head.consensus.num_multipliers)
+        got = dict(zip(('test_scores', 'activity_scores', 'completeness_scores', 'bbox_preds'), head((ins['x'], ins['proposal_tick_list'], ins['scale_factor_list']), test_mode=True)))
+        got |= dict(test_fc_weight=head.test_fc.weight, test_fc_bias=head.test_fc.bias)
+    assert sorted(got) == sorted(want)
+    for k,v in want.items(): close(got[k], v, case, k)
+
+@pytest.mark.parametrize('name', names('E_models', 'SSN'))
+def test_ssn(name):
+    case = golden('E_models')[name]
+    model, ins, want = build(case['params']['model']).eval(), {k: torch.from_numpy(v) for k,v in case['inputs'].items()}, case['expected']
+    test_same({k: list(v.shape) for k,v in model.state_dict().items()}, dict(case['state_dict']))
+    fill(model, case)
+    found = model(**ins, return_loss=False)
+    assert len(found) == 1 and sorted(found[0]) == sorted(want)
+    for k,v in want.items(): close(found[0][k], v, case, k)

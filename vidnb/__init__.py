@@ -42,6 +42,7 @@ Modules:
 - `vidnb.localization.bsn`: Which moments look like a start or an end, which pairs of them are worth a second look, and how good each pair is
 - `vidnb.localization.localizer`: From the spans of a video to the label of every moment, and from scored spans to proposals in seconds
 - `vidnb.localization.proposals`: From scores of where actions start and end to spans worth a second look, and a feature of each
+- `vidnb.localization.ssn`: A proposal and what lies before and after it, asked three things: which action, is it whole, where does it begin and end
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
