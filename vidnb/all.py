@@ -97,5 +97,6 @@ from vidnb.learn.runs import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.loader_bench import *
+from vidnb.bench.bench_bmn import *
 from vidnb.bench.bench_models import *
 from vidnb.bench.inference_bench import *

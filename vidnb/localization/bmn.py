@@ -115,11 +115,11 @@ class BMN(BaseLocalizer):
         soft_nms_low_threshold:float, # see `soft_nms`
         soft_nms_high_threshold:float, # see `soft_nms`
         post_process_top_k:int, # proposals kept of a video
-        feature_extraction_interval:int=16, # frames of a feature
         loss_cls=dict(type='BMNLoss'), # see `BMNLoss`, or a dict with type
         hidden_dim_1d:int=256, # channels of the features inside, a multiple of 4
         hidden_dim_2d:int=128, # channels of the map
         hidden_dim_3d:int=512, # outputs of the convolution over samples
+        feature_extraction_interval:int=16, # frames of a feature
         save_mask:bool=False, # store the dense mask in the state dict, for other programs?
     ):
         super().__init__()

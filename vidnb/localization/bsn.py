@@ -117,10 +117,10 @@ class PEM(BaseLocalizer):
         soft_nms_low_threshold:float, # see `soft_nms`
         soft_nms_high_threshold:float, # see `soft_nms`
         post_process_top_k:int, # proposals kept of a video
-        feature_extraction_interval:int=16, # frames of a feature
         fc1_ratio:float=.1, # factor before each activation
         fc2_ratio:float=.1,
         output_dim:int=1, # what comes out; the first is used
+        feature_extraction_interval:int=16, # frames of a feature
         average_first:bool=False, # the seed's loss, in which weights cancel?
     ):
         super().__init__()
