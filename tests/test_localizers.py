@@ -95,6 +95,17 @@ def test_bmn_travels():
     for a,b in zip(got, want): test_same(a.float(), b, eps=.05)
     assert {str(v.device) for v in copy.deepcopy(model).to('meta').state_dict().values()} == {'meta'}
 
+def test_bmn_compiles():
+    "Compiled, but for the sparse product, with the same maps and gradients"
+    model, x = shaken(BMN(**SMALL)), torch.randn(2, 8, 16)
+    grads = []
+    for f in (model._forward, torch.compile(model._forward, backend='aot_eager')):
+        model.zero_grad()
+        out = f(x)
+        sum(o.sum() for o in out).backward()
+        grads.append([*out, *(p.grad.clone() for p in model.parameters())])
+    for a,b in zip(*grads): test_same(a, b, eps=1e-4)
+
 def test_bmn_gradients_by_differences():
     "Autograd through the sparse product against differences, in double precision where it can be"
     model, x = shaken(BMN(**SMALL)), torch.randn(1, 8, 16)

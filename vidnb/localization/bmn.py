@@ -76,6 +76,7 @@ def _matrix(args, device):
     m = torch.sparse_coo_tensor(torch.tensor(np.stack([row, col])), torch.tensor(w, dtype=torch.float32), (len(cell), args[0]*args[1]), is_coalesced=True, check_invariants=False)
     return m.to(device), torch.tensor(cell, device=device)
 
+@torch.compiler.disable     # a compiler would trace its making
 def sample_matrix(
     temporal_dim:int, # moments t
     num_samples:int, # samples n of a span
@@ -86,6 +87,7 @@ def sample_matrix(
     "The sparse mask as a matrix that takes rows n·t+moment and gives spans"
     return _matrix((temporal_dim, num_samples, num_samples_per_bin, boundary_ratio), torch.device(device))
 
+@torch.compiler.disable     # compilers know no sparse products
 def match_spans(
     x:torch.Tensor, # features (b,c,t)
     weight:torch.Tensor, # of the convolution over samples, (o,c,n) or (o,c,n,1,1)
