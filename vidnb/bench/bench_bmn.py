@@ -50,6 +50,7 @@ def decode_by_loops(
                 rows.append([s/t, e/t, a, b, c, r, a*b*c*r])
     return np.array(rows).reshape(-1, 7)
 
+# %% ../../nbs/bench/985_bench_bmn.ipynb #89b53775
 def spans_by_mask(
     model:BMN, # the network
     x:torch.Tensor, # features (b,c,t)

@@ -140,12 +140,13 @@ class BMN(BaseLocalizer):
         self.x_2d_p = nn.Sequential(conv(h3, h2, 1), relu, conv(h2, h2, 3), relu, conv(h2, h2, 3), relu, conv(h2, 2, 1), nn.Sigmoid())
         inside = torch.arange(temporal_dim)[:,None] + torch.arange(temporal_dim) < temporal_dim
         self.register_buffer('bm_mask', inside.float(), persistent=False)
-    @property
-    def sample_mask(self):
-        "The dense mask (t, n·t·t), made when it is asked for"
-        return dense_mask(*self.samples)
 
 # %% ../../nbs/localization/620_bmn.ipynb #ef272ed4
+@patch(as_prop=True)
+def sample_mask(self:BMN):
+    "The dense mask (t, n·t·t), made when it is asked for"
+    return dense_mask(*self.samples)
+
 @patch
 def proposal_map(self:BMN,
     x:torch.Tensor, # features inside (b,c,t)

@@ -82,6 +82,7 @@ def loss(self:TEM, scores, gt_bbox):
     if len(gt_bbox) != len(scores): raise ValueError(f'true spans of {len(gt_bbox)} videos for {len(scores)} videos')
     return self.loss_of(scores, *self.generate_labels(gt_bbox, scores.device))
 
+# %% ../../nbs/localization/610_bsn.ipynb #2e7673b3
 @patch
 @torch.no_grad()
 def forward_test(self:TEM, raw_feature, video_meta):
@@ -154,6 +155,7 @@ def loss(self:PEM, scores, reference_temporal_iou, generator=None):
     if self.average_first: return dict(loss=F.smooth_l1_loss(p, iou))
     return dict(loss=(w*F.smooth_l1_loss(p, iou, reduction='none')).sum()/w.sum().clamp(min=1))
 
+# %% ../../nbs/localization/610_bsn.ipynb #ce934f00
 @patch
 @torch.no_grad()
 def forward_test(self:PEM, bsp_feature, tmin, tmax, tmin_score, tmax_score, video_meta):
