@@ -3,6 +3,7 @@
 Modules:
 
 - `vidnb.all`: All of vidnb and of fastai's vision for a notebook: `from vidnb.all import *`
+- `vidnb.bench.bench_bmn`: A hundred videos through BMN and into scored spans, beside the dense mask and the loop it is decoded with
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_metrics`: From result files to the scores of a tracking benchmark, beside the official tool, on the same files in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
@@ -50,7 +51,12 @@ Modules:
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
+- `vidnb.localization.bmn`: Every span of a video is scored at once, and the samples it takes are never multiplied out
+- `vidnb.localization.boundary_losses`: Starts and ends are rare: losses that balance, losses that draw, and one that keeps the hardest
+- `vidnb.localization.bsn`: Which moments look like a start or an end, which pairs of them are worth a second look, and how good each pair is
+- `vidnb.localization.localizer`: From the spans of a video to the label of every moment, and from scored spans to proposals in seconds
 - `vidnb.localization.proposals`: From scores of where actions start and end to spans worth a second look, and a feature of each
+- `vidnb.localization.ssn`: A proposal and what lies before and after it, asked three things: which action, is it whole, where does it begin and end
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.localization.tal_files`: ActivityNet's json and THUMOS14's text files as tables of spans, and back
 - `vidnb.metrics.detection_errors`: What kind of mistake costs how much, and which true spans are missed

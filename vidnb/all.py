@@ -89,6 +89,11 @@ from vidnb.models.context_recognizers import *
 from vidnb.models.factored_recognizers import *
 from vidnb.models.attention_recognizers import *
 from vidnb.models.model_cards import *
+from vidnb.localization.boundary_losses import *
+from vidnb.localization.localizer import *
+from vidnb.localization.bsn import *
+from vidnb.localization.bmn import *
+from vidnb.localization.ssn import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
@@ -116,6 +121,7 @@ from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_metrics import *
 from vidnb.bench.loader_bench import *
+from vidnb.bench.bench_bmn import *
 from vidnb.bench.bench_models import *
 from vidnb.bench.inference_bench import *
 from vidnb.bench.bench_training import *
