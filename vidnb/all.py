@@ -27,6 +27,7 @@ from vidnb.video.extract import *
 from vidnb.localization.tables import *
 from vidnb.localization.proposals import *
 from vidnb.localization.tal_files import *
+from vidnb.localization.tal_report import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *
