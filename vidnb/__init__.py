@@ -8,7 +8,7 @@ Modules:
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
 - `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
-- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `bench`, `env`
+- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `eval`, `bench`, `env`
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame

@@ -98,27 +98,68 @@ def temporal_nms(
         left = left[~(temporal_iou(lo[i], hi[i], lo[left], hi[left]) > threshold)]
     return det[np.array(keep, np.int64)]
 
-# %% ../../nbs/core/020_spans.ipynb #37537b23
+# %% ../../nbs/core/020_spans.ipynb #c9a2179c
+def _decay(iou, alpha): return np.exp(np.square(iou)/-alpha)
+
+def _rows_of(lo, hi, top, alpha, low, high):
+    "Factors (len(top),n) by which each of the spans `top` lowers all of them"
+    width, own = hi - lo, hi[top, None] - lo[top, None]
+    x, y = np.minimum(hi, hi[top, None]), np.maximum(lo, lo[top, None])
+    x -= y
+    np.subtract(own, x, out=y); y += width; x /= y
+    hit = np.flatnonzero(x > low + (high - low)*own)
+    y.fill(1)
+    y.reshape(-1)[hit] = _decay(x.take(hit), alpha)
+    return y
+
+def _one(lo, hi, s, alpha, low, high, n, min_score, ahead=12):
+    "Soft-NMS of one group, whose scores `s` are changed: rows taken and their scores"
+    rows, took, best, ahead, zeros = [None]*len(s), [], [], min(ahead, len(s)), _decay(1., alpha) == 0
+    for _ in range(n):
+        i = int(s.argmax())
+        if not (score := s[i]) > min_score: break
+        if rows[i] is None:
+            top = np.append(np.argpartition(s, -ahead)[-ahead:], i)
+            for j,f in zip(top.tolist(), _rows_of(lo, hi, top, alpha, low, high)): rows[j] = f
+        took.append(i); best.append(score)
+        s *= rows[i]
+        s[took if zeros else i] = -np.inf
+    return np.array(took, np.int64), np.array(best)
+
+# %% ../../nbs/core/020_spans.ipynb #862be707
+def _near(lo, hi, width, a, b, l, t, slack, x, y):
+    "Places of spans whose IoU with the one taken in their row may be above `t`; single precision, `x` and `y` are overwritten"
+    c = (t/(1 + t)).astype(np.float32)[:, None]
+    a, b, l = (o.astype(np.float32)[:, None] for o in (a, b, l))
+    np.minimum(hi, b, out=x); np.maximum(lo, a, out=y); np.subtract(x, y, out=x)
+    np.multiply(width, c, out=y); np.add(y, c*l - slack, out=y)
+    return np.flatnonzero(x > y)
+
 def _rounds(lo, hi, s, alpha, low, high, n, min_score):
     "`n` rounds on padded rows (g,w), whose scores `s` are changed: column taken (n,g), and its score"
-    g, w = s.shape
-    width, base, flat = hi - lo, np.arange(g)*w, s.reshape(-1)
-    inter, union, took, best = np.empty_like(s), np.empty_like(s), np.zeros((n, g), np.int64), np.full((n, g), -np.inf)
+    (g, w), flat, (fl, fh) = s.shape, s.reshape(-1), (lo.reshape(-1), hi.reshape(-1))
+    lo, hi, fw = lo.astype(np.float32), hi.astype(np.float32), fh - fl
+    small, slack = hi - lo, 8*np.finfo(np.float32).eps*max(np.abs(lo).max(), np.abs(hi).max())
+    x, y, took, best, base = np.empty_like(lo), np.empty_like(lo), np.zeros((n, g), np.int64), np.full((n, g), -np.inf), np.arange(g)*w
     for k in range(n):
         at = base + s.argmax(1, out=took[k])
         flat.take(at, out=best[k])
         if not (best[k] > min_score).any(): break
         flat[at] = -np.inf
-        a, b, l = lo.take(at)[:, None], hi.take(at)[:, None], width.take(at)[:, None]
-        np.minimum(hi, b, out=inter); np.maximum(lo, a, out=union); np.subtract(inter, union, out=inter)
-        np.subtract(l, inter, out=union); np.add(union, width, out=union); np.divide(inter, union, out=inter)
-        hit = np.flatnonzero(inter > low + (high - low)*l)
-        if alpha is None: flat[hit] = -np.inf
-        else: flat[hit] *= np.exp(np.square(inter.take(hit))/-alpha)
+        a, b, l = fl.take(at), fh.take(at), fw.take(at)
+        t = low + (high - low)*l
+        near = _near(lo, hi, small, a, b, l, t, slack, x, y)
+        near = near[flat.take(near) > -np.inf]
+        r = near//w
+        inter = np.minimum(fh.take(near), b.take(r)) - np.maximum(fl.take(near), a.take(r))
+        iou = inter/((l.take(r) - inter) + fw.take(near))
+        hit = np.flatnonzero(iou > t.take(r))
+        if alpha is None: flat[near[hit]] = -np.inf
+        else: flat[near[hit]] *= _decay(iou[hit], alpha)
     return took, best
 
-# %% ../../nbs/core/020_spans.ipynb #3ebb1f9e
-BLOCK = 1 << 14 # numbers in a block of padded rows
+# %% ../../nbs/core/020_spans.ipynb #03528a27
+BLOCK = 1 << 15 # numbers in a block of padded rows
 
 def _blocks(count):
     "Groups (largest first) cut into blocks of about `BLOCK` padded numbers, as arrays of their indices"
@@ -128,22 +169,31 @@ def _blocks(count):
         yield by[:step]
         by = by[step:]
 
+def _block(spans, scores, first, count, rule, top_k, min_score):
+    "(group, row, score) of what is kept of the groups of a block"
+    w = int(count.max())
+    n = w if top_k is None else min(w, top_k)
+    if len(count) < 6 and rule[0] is not None:
+        each = [_one(spans[f:f+c, 0].copy(), spans[f:f+c, 1].copy(), scores[f:f+c].copy(), *rule, min(n, c), min_score) for f,c in zip(first, count)]
+        i = np.repeat(np.arange(len(count)), [len(o[0]) for o in each])
+        return i, np.concatenate([o[0] for o in each]) + first[i], np.concatenate([o[1] for o in each])
+    at = first[:, None] + np.arange(w)
+    valid = np.arange(w) < count[:, None]
+    at[~valid] = 0
+    took, best = _rounds(spans[:, 0].take(at), spans[:, 1].take(at), np.where(valid, scores.take(at), -np.inf), *rule, n, min_score)
+    i, k = np.nonzero(best.T > min_score)
+    return i, at[i, took[k, i]], best[k, i]
+
 def _suppress(spans, scores, count, rule, top_k, min_score):
     "Suppression within groups that lie one after the other, each sorted by score: row kept and score, best of a group first"
-    first, group, row, score = np.cumsum(count) - count, [], [], []
-    for b in _blocks(count):
-        w = int(count[b].max())
-        at = first[b][:, None] + np.arange(w)
-        valid = np.arange(w) < count[b][:, None]
-        at[~valid] = 0
-        s = np.where(valid, scores[at], -np.inf)
-        with np.errstate(divide='ignore', invalid='ignore'):
-            took, best = _rounds(spans[at, 0], spans[at, 1], s, *rule, w if top_k is None else min(w, top_k), min_score)
-        i, k = np.nonzero(best.T > min_score)
-        group.append(b[i]); row.append(at[i, took[k, i]]); score.append(best[k, i])
-    if not row: return np.empty(0, np.int64), np.empty(0)
-    by = np.argsort(np.concatenate(group), kind='stable')
-    return np.concatenate(row)[by], np.concatenate(score)[by]
+    first, parts = np.cumsum(count) - count, []
+    with np.errstate(divide='ignore', invalid='ignore'):
+        for b in _blocks(count):
+            if count[b[0]]: parts.append((b, *_block(spans, scores, first[b], count[b], rule, top_k, min_score)))
+    if not parts: return np.empty(0, np.int64), np.empty(0)
+    group, row, score = (np.concatenate(o) for o in zip(*((b[i], r, s) for b,i,r,s in parts)))
+    by = np.argsort(group, kind='stable')
+    return row[by], score[by]
 
 # %% ../../nbs/core/020_spans.ipynb #46169488
 def check_suppression(
@@ -178,7 +228,7 @@ def grouped_nms(
     row, new = _suppress(spans[order], scores[order], count, (alpha, low_threshold, high), top_k, min_score)
     return order[row], new
 
-# %% ../../nbs/core/020_spans.ipynb #51658139
+# %% ../../nbs/core/020_spans.ipynb #2dcccb41
 def soft_nms(
     proposals, # (n,3 or more): first two columns start and end, the last one the score
     alpha:float, # width of the Gaussian that lowers scores
@@ -187,7 +237,12 @@ def soft_nms(
     top_k:int, # the loop ends once more than this many are kept
 )->np.ndarray: # (m,3) start, end, new score in the order they are kept; m is top_k+1 at most
     "Soft-NMS of one video (BSN, Lin et al. 2018)"
-    return soft_nms_batch([proposals], alpha, low_threshold, high_threshold, top_k + 1)[0]
+    check_suppression(alpha, low_threshold, high_threshold, top_k)
+    table = _as_rows(proposals, 'proposals')
+    by = _by_score(table[:, -1], 'proposals')
+    lo, hi, s = (table[by, j].astype(np.float64) for j in (0, 1, -1))
+    with np.errstate(divide='ignore', invalid='ignore'): took, new = _one(lo, hi, s, alpha, low_threshold, high_threshold, min(len(s), top_k + 1), -np.inf)
+    return np.column_stack([lo[took], hi[took], new]).astype(table.dtype)
 
 def soft_nms_batch(
     proposals, # for each video (n,3 or more): first two columns start and end, the last one the score
