@@ -96,6 +96,7 @@ from vidnb.learn.resume import *
 from vidnb.learn.runs import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
+from vidnb.bench.bench_tal import *
 from vidnb.bench.loader_bench import *
 from vidnb.bench.bench_models import *
 from vidnb.bench.inference_bench import *

@@ -98,29 +98,30 @@ def temporal_nms(
         left = left[~(temporal_iou(lo[i], hi[i], lo[left], hi[left]) > threshold)]
     return det[np.array(keep, np.int64)]
 
-# %% ../../nbs/core/020_spans.ipynb #c9a2179c
+# %% ../../nbs/core/020_spans.ipynb #608f4762
 def _decay(iou, alpha): return np.exp(np.square(iou)/-alpha)
 
-def _rows_of(lo, hi, top, alpha, low, high):
+def _rows_of(lo, hi, width, top, alpha, low, high):
     "Factors (len(top),n) by which each of the spans `top` lowers all of them"
-    width, own = hi - lo, hi[top, None] - lo[top, None]
-    x, y = np.minimum(hi, hi[top, None]), np.maximum(lo, lo[top, None])
+    a, b = lo.take(top)[:, None], hi.take(top)[:, None]
+    x, y, own = np.minimum(hi, b), np.maximum(lo, a), b - a
     x -= y
     np.subtract(own, x, out=y); y += width; x /= y
-    hit = np.flatnonzero(x > low + (high - low)*own)
+    hit = (x > low + (high - low)*own).reshape(-1).nonzero()[0]
     y.fill(1)
     y.reshape(-1)[hit] = _decay(x.take(hit), alpha)
     return y
 
 def _one(lo, hi, s, alpha, low, high, n, min_score, ahead=12):
     "Soft-NMS of one group, whose scores `s` are changed: rows taken and their scores"
-    rows, took, best, ahead, zeros = [None]*len(s), [], [], min(ahead, len(s)), _decay(1., alpha) == 0
+    rows, took, best, ahead, zeros, width = [None]*len(s), [], [], min(ahead, len(s)), _decay(1., alpha) == 0, hi - lo
     for _ in range(n):
         i = int(s.argmax())
         if not (score := s[i]) > min_score: break
         if rows[i] is None:
-            top = np.append(np.argpartition(s, -ahead)[-ahead:], i)
-            for j,f in zip(top.tolist(), _rows_of(lo, hi, top, alpha, low, high)): rows[j] = f
+            top = s.argpartition(-ahead)[-ahead:]
+            top[0] = i   # the least of them, which may be one of many equal ones
+            for j,f in zip(top.tolist(), _rows_of(lo, hi, width, top, alpha, low, high)): rows[j] = f
         took.append(i); best.append(score)
         s *= rows[i]
         s[took if zeros else i] = -np.inf

@@ -167,7 +167,7 @@ def _rounds_of(one, other, n_other):
         left, one, other = left[keep], one[keep], other[keep]
     return np.concatenate(accepted) if accepted else left
 
-# %% ../../nbs/metrics/110_localization.ipynb #9f9c4f17
+# %% ../../nbs/metrics/110_localization.ipynb #e7de093f
 def _order(scores):
     "Indices from the highest to the lowest score, of equal ones the later first"
     if np.isnan(scores).any(): raise ValueError(f'the score of detection {int(np.isnan(scores).argmax())} is NaN')
@@ -189,8 +189,9 @@ def _matches(group, spans, rank, true_group, true_spans, thresholds):
     p, t, iou = (np.concatenate(o) for o in pairs)
     by = _sorted((rank[p] << 31) - (iou*(1 << 30)).astype(np.int64), -t, -iou)
     p, t, iou = p[by], t[by], iou[by]
-    at = np.flatnonzero(iou >= np.asarray(thresholds)[:, None])
-    k, i = np.divmod(at, max(1, len(p)))
+    reach = iou >= np.asarray(thresholds)[:, None]
+    k = np.repeat(np.arange(len(reach)), np.count_nonzero(reach, 1))
+    i = np.flatnonzero(reach) - k*len(p)
     won = _rounds_of(k*len(spans) + p[i], k*len(true_spans) + t[i], len(thresholds)*len(true_spans))
     k, i = k[won], i[won]
     return k, p[i], t[i]
