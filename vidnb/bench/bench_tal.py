@@ -166,7 +166,7 @@ def _large_rows(rounds, full, n_videos):
     yield tal_row(f'AR@AN, {size}', lambda: [recall(*work) for _ in range(3)], lambda: recall_loops(*some[:2]), rounds, part, per=3, target=150)
     yield tal_row(f'AP at 10 thresholds, {size}, from lists', lambda: [ap(*work) for _ in range(3)], lambda: precision_loops(some[0], some[2]), rounds, part, per=3, target=50)
 
-# %% ../../nbs/bench/983_bench_tal.ipynb #ff155da5
+# %% ../../nbs/bench/983_bench_tal.ipynb #31375c65
 def crowded(
     n:int, # proposals
     seed:int, # of the draw
@@ -184,7 +184,7 @@ def _small_rows(rounds, n_videos=64):
         _same(soft_nms(many[0], *rule, 99), want, 'soft-NMS'); _same(soft_nms_batch(many, *rule, 100)[0], want, 'soft-NMS of many videos')
         loops = lambda: suppression_loops(many[0], *rule, 99)
         yield tal_row(f'soft-NMS, {n} proposals, 100 kept', lambda: [soft_nms(many[0], *rule, 99) for _ in range(10)], loops, rounds, per=10, target=20)
-        yield tal_row(f'the same, of {n_videos} videos, one', lambda: soft_nms_batch(many, *rule, 100), loops, rounds, per=n_videos, target=40)
+        yield tal_row(f'soft-NMS, {n} proposals, one of {n_videos} videos', lambda: soft_nms_batch(many, *rule, 100), loops, rounds, per=n_videos, target=40)
     a, s, e = np.random.default_rng(0).random((3, 100))
     truth = np.array([[.1, .3], [.35, .4], [.5, .9]])
     def candidates():
