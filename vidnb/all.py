@@ -13,9 +13,6 @@ from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
 from vidnb.metrics.mot import *
 from vidnb.core.spans import *
-from vidnb.core.plot import *
-from vidnb.core.testing import *
-from vidnb.metrics.recognition import *
 from vidnb.metrics.localization import *
 from vidnb.metrics.detections import *
 from vidnb.metrics.detection_errors import *
@@ -34,6 +31,7 @@ from vidnb.video.extract import *
 from vidnb.localization.tables import *
 from vidnb.localization.proposals import *
 from vidnb.localization.tal_files import *
+from vidnb.localization.tal_report import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *
@@ -120,6 +118,7 @@ from vidnb.learn.train import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_metrics import *
+from vidnb.bench.bench_tal import *
 from vidnb.bench.loader_bench import *
 from vidnb.bench.bench_bmn import *
 from vidnb.bench.bench_models import *
