@@ -5,6 +5,9 @@ PY     := $(VENV)/bin/python
 # made anew only when what is to be installed has changed
 READY  := $(VENV)/.ready-$(shell cat pyproject.toml setup.py settings.ini | cksum | cut -d' ' -f1)
 BAR    := $(if $(CI),--progress-bar off,)
+# tests run in JOBS processes with one thread each, which is quicker than one process with many threads
+JOBS   ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(JOBS) --dist worksteal
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .PHONY: help env demo test test-all lab docs readme export clean
@@ -22,10 +25,10 @@ demo: $(READY)   ## make data, train, evaluate, classify a video: results in dem
 	$(PY) -m vidnb demo --out demo_out
 
 test: $(READY)   ## everything that must hold: notebooks, tests, site pages
-	$(PY) -m pytest -q
+	$(PYTEST)
 
 test-all: $(READY) ## the same and the slow cells and tests
-	$(PY) -m pytest -q --slow
+	$(PYTEST) --slow
 
 lab: $(READY)    ## open JupyterLab on the notebooks
 	$(PY) -m jupyter lab nbs
