@@ -8,7 +8,7 @@ Modules:
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
 - `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
-- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `bench`, `env`
+- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `extract-features`, `bench`, `env`
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
@@ -21,6 +21,7 @@ Modules:
 - `vidnb.interop.weight_files`: Tensors out of a file that somebody else wrote, without running anything that is in it
 - `vidnb.interop.zoos`: One network, five libraries, five names for each of its weights: a table that is read in both directions
 - `vidnb.learn.callbacks`: Evaluate by the papers' metrics and keep the best file, average the weights, mend batch norms, stop at a loss that is no number
+- `vidnb.learn.features`: A recogniser that slides over a video and leaves a row of numbers for every step
 - `vidnb.learn.learner`: One call from data and an architecture to a fastai `Learner` that trains, predicts on files of any length, and can be sent to someone
 - `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs, and several models scored as one
 - `vidnb.learn.mixing`: mixup and CutMix while a learner trains, on the device; validation sees real clips
@@ -32,6 +33,7 @@ Modules:
 - `vidnb.learn.schedules`: Learning rates over time as the papers' configurations say them, and whole recipes by name
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
+- `vidnb.loading.feature_files`: Which second of the video a row of features stands for, whoever wrote the file
 - `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times

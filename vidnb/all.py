@@ -43,6 +43,7 @@ from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
 from vidnb.loading.loaders import *
 from vidnb.loading.show import *
+from vidnb.loading.feature_files import *
 from vidnb.models.layers import *
 from vidnb.models.fuse_bn import *
 from vidnb.models.backbones2d import *
@@ -86,6 +87,7 @@ from vidnb.learn.steady import *
 from vidnb.learn.run_files import *
 from vidnb.learn.resume import *
 from vidnb.learn.runs import *
+from vidnb.learn.features import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.loader_bench import *

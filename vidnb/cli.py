@@ -1,6 +1,6 @@
-"""What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `bench`, `env`
+"""What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `extract-features`, `bench`, `env`
 
-What is wanted without a notebook: `vidnb demo` trains a recogniser on videos made on the spot and leaves its results as pictures; `vidnb predict VIDEO --learner FILE` classifies files with an exported learner; `vidnb check` finds broken files in a data set before training, `vidnb prepare` makes copies that are quick to read, `vidnb extract` writes frames or optical flow as images; `vidnb bench` times this machine, `vidnb bench data` the way from files to clips and `vidnb bench models` the known networks, both beside others; `vidnb env` says what is installed, for a bug report. A mistake of the user's is one line on stderr and exit status 1, never a traceback; so is every file that cannot be read. What was interrupted goes on where it was when the command is given again.
+What is wanted without a notebook: `vidnb demo` trains a recogniser on videos made on the spot and leaves its results as pictures; `vidnb predict VIDEO --learner FILE` classifies files with an exported learner; `vidnb check` finds broken files in a data set before training, `vidnb prepare` makes copies that are quick to read, `vidnb extract` writes frames or optical flow as images, `vidnb extract-features` the features that a recogniser sees in long videos; `vidnb bench` times this machine, `vidnb bench data` the way from files to clips and `vidnb bench models` the known networks, both beside others; `vidnb env` says what is installed, for a bug report. A mistake of the user's is one line on stderr and exit status 1, never a traceback; so is every file that cannot be read. What was interrupted goes on where it was when the command is given again.
 
 Docs: https://vidnb.github.io/vidnb/cli.html.md"""
 
@@ -237,6 +237,40 @@ def _extract(sub):
         return tell_jobs('extract', table, a.out, 'flow_broken.csv' if a.flow else 'frames_broken.csv')
     return c, do
 
+# %% ../nbs/990_cli.ipynb #0d3328c9
+def _feature_options(c):
+    c.add_argument('videos', nargs='+', metavar='VIDEO', help='videos, folders of them, or .txt lists with a path in a line')
+    c.add_argument('--model', required=True, help='file written by learn.export, or the name of an architecture')
+    c.add_argument('--weights', default=None, help='checkpoint for the architecture; the word published: those of its library')
+    c.add_argument('--classes', type=int, default=None, help='classes of the checkpoint, where scores or probs are wanted')
+    c.add_argument('--out', required=True, help='folder for the features: NAME.npy (rows, channels) and NAME.json')
+    c.add_argument('--layer', nargs='+', default=['backbone'], help='part of the network, scores, probs, or several (%(default)s)')
+    c.add_argument('--stride', default=None, help='from row to row: frames, or seconds such as 0.5s (half a window)')
+    c.add_argument('--clip-len', type=int, default=None, help='frames of a window (as the learner was trained; 16)')
+    c.add_argument('--frame-interval', default=None, help='from one to the next: frames, or seconds such as 0.08s (as trained; 2)')
+    c.add_argument('--size', type=int, default=None, help='height and width, pixels (as trained; 112)')
+    c.add_argument('--batch', type=int, default=8, help='windows that go through the network together (%(default)s)')
+    c.add_argument('--workers', type=int, default=0, help='processes (0: one, whose network uses all cores or the GPU)')
+    c.add_argument('--shard', default=None, metavar='K/N', help='only every N-th video from the K-th on, K from 0')
+    c.add_argument('--device', default=None, help='cpu or cuda (cpu)')
+    c.add_argument('--npz', default=None, metavar='FILE', help='also write all features of the folder as one file')
+    c.add_argument('--overwrite', action='store_true', help='make again what is there')
+
+def _extract_features(sub):
+    c = sub.add_parser('extract-features', help='slide a recogniser over long videos and write its features')
+    _feature_options(c)
+    def do(a):
+        from vidnb.learn.features import broken_list, clip_encoder, extract_features
+        from vidnb.loading.feature_files import FeatureFiles, pack_features
+        number = lambda v: int(v) if v is not None and v.isdigit() else v
+        changes = dict(clip_len=a.clip_len, frame_interval=number(a.frame_interval), size=a.size, device=a.device, n_out=a.classes)
+        weights = dict(pretrained=True) if a.weights == 'published' else dict(weights=a.weights)
+        encoder = clip_encoder(a.model, layer=a.layer, **weights, **{k: v for k,v in changes.items() if v is not None})
+        table = extract_features(listed_videos(a.videos)[0], a.out, encoder, number(a.stride), a.batch, a.workers, a.shard, a.overwrite)
+        if a.npz is not None: pack_features(FeatureFiles(a.out), a.npz)
+        return tell_jobs('extract-features', table, a.out, broken_list(a.shard))
+    return c, do
+
 # %% ../nbs/990_cli.ipynb #e11b98ad
 def _bench(sub):
     c = sub.add_parser('bench', help='time this machine', usage='vidnb bench [-h] [data | models] [PATH | NETWORK ...] [--rounds N] [--out CSV] [--size N] [--batch N] [--full] [--compile] [--device D]')
@@ -290,7 +324,7 @@ def bench_table(
     return 0
 
 # %% ../nbs/990_cli.ipynb #b44267b0
-_commands = _demo, _predict, _check, _prepare, _extract, _bench, _env
+_commands = _demo, _predict, _check, _prepare, _extract, _extract_features, _bench, _env
 
 def parser()->argparse.ArgumentParser:
     "The commands and their options"
@@ -303,7 +337,7 @@ def parser()->argparse.ArgumentParser:
     return p
 
 # %% ../nbs/990_cli.ipynb #93d67200
-_resumes = 'prepare', 'extract'
+_resumes = 'prepare', 'extract', 'extract-features'
 
 def main(
     argv=None, # arguments; None: those of the process
