@@ -38,6 +38,7 @@ Modules:
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
+- `vidnb.localization.feature_pyramid`: Transformer blocks that look around themselves only, halve time, and do not see where a batch was padded
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor

@@ -72,6 +72,7 @@ from vidnb.models.context_recognizers import *
 from vidnb.models.factored_recognizers import *
 from vidnb.models.attention_recognizers import *
 from vidnb.models.model_cards import *
+from vidnb.localization.feature_pyramid import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
