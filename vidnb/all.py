@@ -6,6 +6,7 @@ import vidnb.core.environment  # before fastai: it keeps a warning of fastai's o
 from fastai.vision.all import *
 
 from vidnb.core.environment import *
+from vidnb.core.spans import *
 from vidnb.core.plot import *
 from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
