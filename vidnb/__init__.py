@@ -42,6 +42,7 @@ Modules:
 - `vidnb.localization.boundary_losses`: Starts and ends are rare: losses that balance, losses that draw, and one that keeps the hardest
 - `vidnb.localization.feature_pyramid`: Transformer blocks that look around themselves only, halve time, and do not see where a batch was padded
 - `vidnb.localization.localizer`: From the spans of a video to the label of every moment, and from scored spans to proposals in seconds
+- `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
@@ -95,6 +96,7 @@ Modules:
 - `vidnb.video.rawframes`: The same reader over images that somebody extracted: RGB frames, or pairs of optical-flow images
 - `vidnb.video.reader`: A file and frame numbers in, exactly those frames out, whichever library decodes them
 - `vidnb.video.synth`: Real mp4 files made on the spot, whose class is a motion that no single frame shows
+- `vidnb.video.synth_untrimmed`: Long mp4 files in which actions have to be found, with the second at which each starts and ends
 - `vidnb.video.writer`: RGB frames in, a file out that every player opens, or no file at all
 - `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures"""
 

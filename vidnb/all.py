@@ -18,9 +18,11 @@ from vidnb.video.rawframes import *
 from vidnb.video.faults import *
 from vidnb.video.writer import *
 from vidnb.video.synth import *
+from vidnb.video.synth_untrimmed import *
 from vidnb.video.jobs import *
 from vidnb.video.prepare import *
 from vidnb.video.extract import *
+from vidnb.localization.tables import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *

@@ -12,7 +12,7 @@ Docs: https://vidnb.github.io/vidnb/transforms/decoding.html.md"""
 # %% auto #0
 __all__ = ['OPENS', 'READS', 'IMAGE_DECODERS', 'storage_of', 'opened', 'UnreadFrames', 'decoded', 'with_imgs', 'DecordInit',
            'DecordDecode', 'PyAVInit', 'PyAVDecode', 'OpenCVInit', 'OpenCVDecode', 'TorchcodecInit', 'TorchcodecDecode',
-           'decode_pillow', 'decode_turbojpeg', 'frames_source', 'RawFrameDecode', 'FrameSelector']
+           'decode_pillow', 'decode_turbojpeg', 'frames_source', 'RawFrameDecode', 'from_folders', 'FrameSelector']
 
 # %% ../../nbs/transforms/210_decoding.ipynb #9caea681
 import difflib
@@ -244,10 +244,29 @@ class RawFrameDecode(Step):
     def __call__(self, results:dict)->dict:
         inds, modality = np.asarray(results['frame_inds']).reshape(-1) + results.get('offset', 0), results.get('modality', 'RGB')
         if modality not in ('RGB', 'Flow'): raise ValueError(f"modality is {modality!r}; it can be 'RGB' or 'Flow'")
-        folder, load = frames_source(results['frame_dir'], self.storage)
-        imgs = read_frames(folder, inds, results['filename_tmpl'], modality, load=load, decode=IMAGE_DECODERS[self.decoding_backend])
+        read = lambda folder, inds: self._read(folder, inds, results['filename_tmpl'], modality)
+        imgs = from_folders(results['frame_dirs'], inds, read) if 'frame_dirs' in results else read(results['frame_dir'], inds)
         if modality == 'Flow': imgs = imgs.transpose(0, 3, 1, 2).reshape(-1, *imgs.shape[1:3])
         return with_imgs(results, imgs)
+
+    def _read(self, folder, inds, tmpl, modality):
+        folder, load = frames_source(folder, self.storage)
+        return read_frames(folder, inds, tmpl, modality, load=load, decode=IMAGE_DECODERS[self.decoding_backend])
+
+def from_folders(
+    folders, # one for each frame
+    inds, # frame indices, one for each frame
+    read, # function of a folder and the indices (k,) in it that gives frames (k,h,w,c) uint8
+)->np.ndarray: # (t,h,w,c) uint8, of the size of the first frame
+    "Frames of several folders, in order; where sizes differ, they are resized"
+    folders, inds = np.asarray(folders, object), np.asarray(inds)
+    first = read(folders[0], inds[folders == folders[0]])
+    out = np.empty((len(inds), *first.shape[1:]), np.uint8)
+    for folder in dict.fromkeys(folders):
+        here = folders == folder
+        part = first if folder == folders[0] else read(folder, inds[here])
+        out[here] = part if part.shape[1:] == first.shape[1:] else [cv2.resize(f, first.shape[2:0:-1], interpolation=cv2.INTER_AREA) for f in part]
+    return out
 
 # %% ../../nbs/transforms/210_decoding.ipynb #dff3acb5
 class FrameSelector(RawFrameDecode):

@@ -20,7 +20,7 @@ from .sampling import at_least_one, clip_indices, inside, needs, with_inds
 # %% ../../nbs/transforms/225_proposal_sampling.ipynb #0990b1fe
 def proposal_stages(
     proposals, # (p,2), first frame of each and first frame after it
-    total_frames:int, # frames in the video
+    total_frames, # frames in the video: one number, or (p,) where the proposals are of several videos
     span:int, # frames that a clip covers, `clip_len*frame_interval`
     aug_ratio, # how far the first and the last stage reach, as a share of the proposal's length: one number, or (before, after)
 )->tuple: # first frame of each stage (p,3) int64; length (p,3) int64 over which clips can begin, which may be negative
@@ -29,7 +29,7 @@ def proposal_stages(
     if (bad := np.flatnonzero(e <= s)).size: raise ValueError(f'proposal {bad[0]} ends before it has begun: [{s[bad[0]]}, {e[bad[0]]}); it is the first frame and the first one after it')
     before, after = np.broadcast_to(aug_ratio, 2)
     first = np.maximum(0, s - ((e-s)*before).astype(np.int64))
-    last = np.minimum(total_frames - span + 1, e - 1 + ((e-s)*after).astype(np.int64))
+    last = np.minimum(np.asarray(total_frames) - span + 1, e - 1 + ((e-s)*after).astype(np.int64))
     return np.stack([first, s, e], 1), np.stack([s - first, e - s, last - e + 1], 1) - span
 
 # %% ../../nbs/transforms/225_proposal_sampling.ipynb #26d257fe
@@ -48,7 +48,7 @@ def stage_offsets(
 # %% ../../nbs/transforms/225_proposal_sampling.ipynb #7f9bdde1
 def sample_proposals(
     proposals, # (p,2), first frame of each and first frame after it
-    total_frames:int, # frames in the video
+    total_frames, # frames in the video: one number, or (p,) where the proposals are of several videos
     clip_len:int, # frames in a clip
     segments=(2, 5, 2), # clips before a proposal, in it, after it
     aug_ratio=(.5, .5), # how far `before` and `after` reach, as a share of the proposal's length
@@ -62,7 +62,7 @@ def sample_proposals(
     begin, length = proposal_stages(proposals, total_frames, clip_len*frame_interval, aug_ratio)
     offsets = np.concatenate([begin[:,[k]] + stage_offsets(length[:,k], m, test_mode, rng) for k,m in enumerate(segments)], 1)
     inds = clip_indices(offsets.ravel(), clip_len, frame_interval, temporal_jitter, rng)
-    return inside(inds, total_frames).reshape(*offsets.shape, clip_len)
+    return inside(inds.reshape(*offsets.shape, clip_len), np.reshape(total_frames, (-1,1,1)))
 
 # %% ../../nbs/transforms/225_proposal_sampling.ipynb #8da0a543
 def sample_ticks(
@@ -103,6 +103,12 @@ class SampleProposalFrames(Step):
         n, num_clips = needs(results, self, 'total_frames'), sum(self.segments)
         if self.mode == 'test': return with_inds(results, sample_ticks(n, self.clip_len, self.frame_interval, self.test_interval), self, num_clips=num_clips)
         if not results.get('out_proposals'): raise ValueError('SampleProposalFrames needs out_proposals, a list of ((video, instance), kind); the dataset of proposals brings it')
-        spans = [(p[0][1].start_frame, p[0][1].end_frame) for p in results['out_proposals']]
-        inds = sample_proposals(spans, n, self.clip_len, self.segments, self.aug_ratio, self.frame_interval, self.temporal_jitter, self.mode == 'val', self.seed)
-        return with_inds(results, inds, self, num_clips=num_clips, num_proposals=len(spans))
+        props = [p[0][1] for p in results['out_proposals']]
+        spans, totals = [(p.start_frame, p.end_frame) for p in props], np.array([getattr(p, 'num_video_frames', n) for p in props])
+        inds = sample_proposals(spans, totals, self.clip_len, self.segments, self.aug_ratio, self.frame_interval, self.temporal_jitter, self.mode == 'val', self.seed)
+        return dict(with_inds(results, inds, self, num_clips=num_clips, num_proposals=len(spans)), **_folders(props, inds[0].size, results.get('frame_dir')))
+
+def _folders(props, n, own):
+    "Entry `frame_dirs`, the folder of each frame, if proposals are not all of the folder `own`"
+    dirs = [getattr(p, 'frame_dir', None) or own for p in props]
+    return {} if all(d == own for d in dirs) else dict(frame_dirs=[d for d in dirs for _ in range(n)])

@@ -9,8 +9,8 @@ Docs: https://vidnb.github.io/vidnb/video/synth.html.md"""
 # %% auto #0
 __all__ = ['MOTIONS', 'noise_tile', 'octaves', 'random_palette', 'Texture', 'draw_octave', 'random_texture', 'similarity',
            'motion', 'Sprite', 'paste', 'visible_boxes', 'random_picture', 'bounce', 'random_sprite', 'Scene', 'render',
-           'action_scene', 'video_seed', 'same_recipe', 'write_labels', 'video_file', 'make_video', 'make_videos',
-           'synth_actions']
+           'random_motion', 'action_scene', 'video_seed', 'same_recipe', 'write_labels', 'video_file', 'make_video',
+           'make_videos', 'synth_actions']
 
 # %% ../../nbs/video/185_synth.ipynb #e8bc941a
 import hashlib
@@ -239,6 +239,16 @@ def render(
         yield (cv2.add(frame, plate[y:y+h,x:x+w], dtype=cv2.CV_8U) if scene.noise else frame), ids
 
 # %% ../../nbs/video/185_synth.ipynb #867be4e7
+def random_motion(
+    rng:np.random.Generator, # what to draw from
+    name:str, # one of `MOTIONS`
+    n_frames:int, # t
+    size:int, # side of the frame, pixels
+)->np.ndarray: # (t,3,3) as of `motion`
+    "How the picture moves in a random example of a class"
+    centre = size/2-.5 + rng.uniform(-.1, .1, 2)*size
+    return motion(name, n_frames, speed=rng.uniform(.010, .022)*size, turn=rng.uniform(.026, .06), zoom=rng.uniform(.015, .035), centre=centre)
+
 def action_scene(
     name:str, # one of `MOTIONS`
     seed=0, # an int, a tuple of ints, a Generator or None
@@ -248,8 +258,7 @@ def action_scene(
 )->Scene:
     "A random scene that moves as `name` says"
     rng, n = as_generator(seed), 3
-    centre = size/2-.5 + rng.uniform(-.1, .1, 2)*size
-    moved = motion(name, n_frames, speed=rng.uniform(.010, .022)*size, turn=rng.uniform(.026, .06), zoom=rng.uniform(.015, .035), centre=centre)
+    moved = random_motion(rng, name, n_frames, size)
     start = similarity(rng.uniform(0, 2*np.pi), 2**rng.uniform(0, n))
     shake = similarity(np.zeros(n_frames), shift=rng.normal(0, .003*size, (n_frames,2)))
     texture = random_texture(rng, .8*size, n)
