@@ -39,9 +39,11 @@ Modules:
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
+- `vidnb.localization.anchor_free`: Every moment of a pyramid says what happens there, and how long ago it began and when it will end
 - `vidnb.localization.boundary_losses`: Starts and ends are rare: losses that balance, losses that draw, and one that keeps the hardest
 - `vidnb.localization.feature_pyramid`: Transformer blocks that look around themselves only, halve time, and do not see where a batch was padded
 - `vidnb.localization.localizer`: From the spans of a video to the label of every moment, and from scored spans to proposals in seconds
+- `vidnb.localization.span_targets`: Points of a pyramid, what each should say, and losses for classes that are rare and for ends that are apart
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes

@@ -76,6 +76,8 @@ from vidnb.models.factored_recognizers import *
 from vidnb.models.attention_recognizers import *
 from vidnb.models.model_cards import *
 from vidnb.localization.feature_pyramid import *
+from vidnb.localization.span_targets import *
+from vidnb.localization.anchor_free import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
