@@ -2,7 +2,6 @@
 
 Modules:
 
-- `vidnb.all`: All of vidnb and of fastai's vision for a notebook: `from vidnb.all import *`
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
@@ -40,10 +39,14 @@ Modules:
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
 - `vidnb.localization.anchor_free`: Every moment of a pyramid says what happens there, and how long ago it began and when it will end
+- `vidnb.localization.bmn`: Every span of a video is scored at once, and the samples it takes are never multiplied out
 - `vidnb.localization.boundary_losses`: Starts and ends are rare: losses that balance, losses that draw, and one that keeps the hardest
+- `vidnb.localization.bsn`: Which moments look like a start or an end, which pairs of them are worth a second look, and how good each pair is
 - `vidnb.localization.feature_pyramid`: Transformer blocks that look around themselves only, halve time, and do not see where a batch was padded
 - `vidnb.localization.localizer`: From the spans of a video to the label of every moment, and from scored spans to proposals in seconds
+- `vidnb.localization.proposals`: From scores of where actions start and end to spans worth a second look, and a feature of each
 - `vidnb.localization.span_targets`: Points of a pyramid, what each should say, and losses for classes that are rare and for ends that are apart
+- `vidnb.localization.ssn`: A proposal and what lies before and after it, asked three things: which action, is it whole, where does it begin and end
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes

@@ -23,6 +23,7 @@ from vidnb.video.jobs import *
 from vidnb.video.prepare import *
 from vidnb.video.extract import *
 from vidnb.localization.tables import *
+from vidnb.localization.proposals import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *
@@ -75,9 +76,17 @@ from vidnb.models.context_recognizers import *
 from vidnb.models.factored_recognizers import *
 from vidnb.models.attention_recognizers import *
 from vidnb.models.model_cards import *
+<<<<<<< HEAD
 from vidnb.localization.feature_pyramid import *
 from vidnb.localization.span_targets import *
 from vidnb.localization.anchor_free import *
+=======
+from vidnb.localization.boundary_losses import *
+from vidnb.localization.localizer import *
+from vidnb.localization.bsn import *
+from vidnb.localization.bmn import *
+from vidnb.localization.ssn import *
+>>>>>>> h7
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *

@@ -32,8 +32,9 @@ def temporal_anchors(
 
 # %% ../../nbs/localization/608_localizer.ipynb #33051ba4
 def _one_video(spans, i):
-    "Spans of video `i` as (n,2) float64; `ValueError` names the row that is none"
-    s = torch.as_tensor(spans, dtype=torch.float64)
+    "Spans of video `i` as (n,2), float32 if they are, else float64; `ValueError` names the row that is none"
+    s = spans if isinstance(spans, torch.Tensor) else torch.as_tensor(np.asarray(spans, *([] if isinstance(spans, np.ndarray) else [np.float64])))
+    if s.dtype != torch.float32: s = s.double()
     if s.numel() == 0: return s.reshape(0, 2)
     if s.dim() != 2 or s.shape[1] != 2: raise ValueError(f'spans of video {i} have shape {tuple(s.shape)}; (n,2) starts and ends were expected')
     bad = ~((s >= -1e-6) & (s <= 1 + 1e-6)).all(1) | (s[:,1] < s[:,0])
@@ -46,15 +47,15 @@ def _one_video(spans, i):
 def padded_spans(
     gt_bbox, # for each video (n,2) starts and ends in [0,1]; or a tensor (b,n,2) with rows of NaN where a video has fewer
     device=None, # where the result is wanted; None: where they are
-)->torch.Tensor: # (b,n,2) float64, n at least 1, NaN where there is no span
+)->torch.Tensor: # (b,n,2) float32 if all are, else float64; n at least 1, NaN where there is no span
     "True spans of a batch in one tensor; `ValueError` names video and row of what is no span"
     if isinstance(gt_bbox, torch.Tensor):
         if gt_bbox.dim() != 3: raise ValueError(f'spans have shape {tuple(gt_bbox.shape)}; a list of (n,2), one for each video, or (b,n,2) was expected')
         gt_bbox = [s[~s.isnan().all(1)] for s in gt_bbox]
     each = [_one_video(s, i) for i,s in enumerate(gt_bbox)]
-    n = max([1, *map(len, each)])
+    n, dtype = max([1, *map(len, each)]), torch.float32 if all(s.dtype == torch.float32 for s in each if len(s)) and any(map(len, each)) else torch.float64
     device = (each[0].device if each else 'cpu') if device is None else device
-    return torch.stack([torch.cat([s, s.new_full((n-len(s), 2), math.nan)]) for s in each]).to(device)
+    return torch.stack([torch.cat([s, s.new_full((n-len(s), 2), math.nan)]).to(device, dtype) for s in each])
 
 # %% ../../nbs/localization/608_localizer.ipynb #6e168f68
 def _overlap(anchors, spans):
@@ -82,7 +83,8 @@ def max_iou(
     anchors:torch.Tensor, # (k,2)
     spans:torch.Tensor, # (b,n,2) with NaN, see `padded_spans`
 )->torch.Tensor: # (b,k) float32
-    "The largest intersection over union of each anchor with one span"
+    "The largest intersection over union of each anchor with one span, computed in double precision"
+    spans = spans.double()
     inter = _overlap(anchors, spans)
     return _best(inter/((anchors[:,1] - anchors[:,0]).to(spans) + (spans[...,1] - spans[...,0])[...,None] - inter))
 
