@@ -17,6 +17,7 @@ Modules:
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
+- `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
 - `vidnb.interop.checkpoints`: Any zoo's file into a model whole, or not at all, with a report of what went where
 - `vidnb.interop.weight_files`: Tensors out of a file that somebody else wrote, without running anything that is in it
 - `vidnb.interop.zoos`: One network, five libraries, five names for each of its weights: a table that is read in both directions
@@ -48,6 +49,7 @@ Modules:
 - `vidnb.localization.span_targets`: Points of a pyramid, what each should say, and losses for classes that are rare and for ends that are apart
 - `vidnb.localization.ssn`: A proposal and what lies before and after it, asked three things: which action, is it whole, where does it begin and end
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
+- `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor

@@ -10,6 +10,7 @@ from vidnb.core.spans import *
 from vidnb.core.plot import *
 from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
+from vidnb.metrics.localization import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *
