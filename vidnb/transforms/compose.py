@@ -84,7 +84,9 @@ def build(
 # %% ../../nbs/transforms/200_compose.ipynb #c2f83a43
 #: keys that a dataset may put into a sample
 DATASET_KEYS = ('filename', 'frame_dir', 'filename_tmpl', 'label', 'total_frames', 'offset', 'start_index', 'modality', 'fps',
-                'video_name', 'data_prefix', 'duration_frame', 'duration_second', 'feature_frame', 'annotations', 'out_proposals')
+                'video_name', 'data_prefix', 'duration_frame', 'duration_second', 'feature_frame', 'annotations', 'subset',
+                'video_id', 'gts', 'proposals', 'out_proposals', 'proposal_type', 'proposal_labels', 'proposal_scale_factor', 'reg_targets',
+                'relative_proposal_list', 'scale_factor_list', 'proposal_tick_list', 'reg_norm_consts')
 
 def makes(step, key)->bool: # does `step` write `key` without having read it?
     "Is `step` a source of `key`, rather than a step that changes it?"
