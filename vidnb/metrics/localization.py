@@ -10,21 +10,25 @@ Docs: https://vidnb.github.io/vidnb/metrics/localization.html.md"""
 __all__ = ['BLOCK_NUMBERS', 'IOU_THRESHOLDS', 'PAIRS', 'average_recall_at_avg_proposals', 'plot_average_recall', 'match_spans',
            'interpolated_precision_recall', 'precision_of_matches', 'average_precision_at_temporal_iou', 'eval_ap']
 
-# %% ../../nbs/metrics/110_localization.ipynb #f0ea33cd
-from itertools import chain, repeat
+# %% ../../nbs/metrics/110_localization.ipynb #1c8caadc
+from itertools import repeat
+from operator import itemgetter
 import numpy as np
 
-# %% ../../nbs/metrics/110_localization.ipynb #5d015629
-BLOCK_NUMBERS = 1 << 20 # numbers in a block of padded rows
+# %% ../../nbs/metrics/110_localization.ipynb #34d11000
+BLOCK_NUMBERS = 1 << 16 # numbers in a block of padded rows
 
 def _padded(proposals, n):
     "Proposals of videos as rows (videos,most), best first: starts, ends"
-    table, w = np.full((3, len(n), max(1, n.max())), -np.inf), np.arange(max(1, n.max())) < n[:, None]
-    flat = np.concatenate([p for p in proposals if len(p)]).T[:3] if n.any() else np.empty((3, 0))
+    w = max(1, int(n.max()))
+    flat = np.concatenate([p[:, :3] for p in proposals if len(p)]) if n.any() else np.empty((0, 3))
     if np.isnan(flat).any(): raise ValueError('proposals have NaN; a row is start, end, score')
-    table[:, w] = flat
-    by = np.argsort(table[2], axis=1, kind='stable')[:, ::-1]
-    return np.take_along_axis(table[0], by, 1), np.take_along_axis(table[1], by, 1)
+    if len(flat) == len(n)*w: table = flat
+    else:
+        table = np.full((len(n)*w, 3), -np.inf)
+        table[np.flatnonzero(np.arange(w) < n[:, None])] = flat
+    by = np.argsort(np.ascontiguousarray(table[:, 2]).reshape(-1, w), axis=1, kind='stable')[:, ::-1] + np.arange(len(n))[:, None]*w
+    return table[:, 0].take(by), table[:, 1].take(by)
 
 def _first_ranks(lo, hi, kept, truth, video, thresholds):
     "Rank (n,thresholds) of the first proposal that reaches each threshold, or the largest int32; thresholds ascend"
@@ -32,9 +36,9 @@ def _first_ranks(lo, hi, kept, truth, video, thresholds):
     a, b = lo[video], hi[video]
     inter = np.minimum(b, e) - np.maximum(a, s)
     with np.errstate(invalid='ignore', divide='ignore'): iou = inter/((b - a) - inter + (e - s))
-    iou[np.arange(iou.shape[1]) >= kept[video, None]] = -1
-    g, rank = np.nonzero(iou >= thresholds[0])
-    reached = np.searchsorted(thresholds, iou[g, rank], 'right')
+    if kept.min() < iou.shape[1]: iou[np.arange(iou.shape[1]) >= kept[video, None]] = -1
+    at = np.flatnonzero(iou >= thresholds[0])
+    (g, rank), reached = np.divmod(at, iou.shape[1]), np.searchsorted(thresholds, iou.take(at), 'right')
     first = np.full((len(truth), len(thresholds)), np.iinfo(np.int32).max)
     first[g[::-1], reached[::-1] - 1] = rank[::-1]
     return np.minimum.accumulate(first[:, ::-1], 1)[:, ::-1]
@@ -72,15 +76,14 @@ def _counts(kept, budget, video, ranks):
     ok = from_on < len(budget)
     return np.bincount(t[ok]*len(budget) + from_on[ok], minlength=n_thr*len(budget)).reshape(n_thr, -1).cumsum(1)
 
-# %% ../../nbs/metrics/110_localization.ipynb #d819eed3
+# %% ../../nbs/metrics/110_localization.ipynb #50c10bf6
 IOU_THRESHOLDS = np.linspace(.5, .95, 10)
 
 def _truths(ground_truth):
     "True spans of each video as (n,2) arrays"
     if not len(ground_truth): raise ValueError('there are no videos with truth')
     out = [np.asarray(g, np.float64).reshape(-1, 2) if len(g) else np.empty((0, 2)) for g in ground_truth.values()]
-    for v,g in zip(ground_truth, out):
-        if np.isnan(g).any(): raise ValueError(f'the truth of {v} has NaN')
+    if np.isnan(np.concatenate(out)).any(): raise ValueError(f'the truth of {next(v for v,g in zip(ground_truth, out) if np.isnan(g).any())} has NaN')
     return out
 
 def average_recall_at_avg_proposals(
@@ -125,7 +128,7 @@ def plot_average_recall(
     ax.legend(fontsize=6, loc='lower right')
     return ax
 
-# %% ../../nbs/metrics/110_localization.ipynb #0c8ae5e5
+# %% ../../nbs/metrics/110_localization.ipynb #9c981b18
 PAIRS = 1 << 21 # pairs looked at in one go
 
 def _pairs(group, spans, true_group, true_spans, least):
@@ -133,13 +136,14 @@ def _pairs(group, spans, true_group, true_spans, least):
     k = 1 + max(int(group.max(initial=-1)), int(true_group.max(initial=-1)))
     by = np.argsort(true_group, kind='stable')
     count = np.bincount(true_group, minlength=k)
-    first, own = np.cumsum(count) - count, np.flatnonzero((group >= 0) & (np.append(count, 0)[group] > 0))
-    n = count[group[own]]
+    first, n = np.cumsum(count) - count, np.append(count, 0)[group]
+    own = np.flatnonzero(n)
+    n, cols, true_cols = n[own], np.ascontiguousarray(spans.T), np.ascontiguousarray(true_spans.T)
     cuts = np.searchsorted(np.cumsum(n), np.arange(PAIRS, n.sum(), PAIRS))
     for d,m in zip(np.split(own, cuts), np.split(n, cuts)):
         at = np.repeat(first[group[d]] - (np.cumsum(m) - m), m) + np.arange(m.sum())
         p, t = np.repeat(d, m), by[at]
-        a, b, s, e = spans[p, 0], spans[p, 1], true_spans[t, 0], true_spans[t, 1]
+        a, b, s, e = (o.take(i) for o,i in zip((*cols, *true_cols), (p, p, t, t)))
         inter = np.minimum(b, e)
         inter -= np.maximum(a, s)
         with np.errstate(invalid='ignore', divide='ignore'): iou = inter/((b - a) - inter + (e - s))
@@ -149,34 +153,44 @@ def _pairs(group, spans, true_group, true_spans, least):
 
 def _rounds_of(one, other, n_other):
     "Pairs that greedy matching accepts, as indices; pairs are in order, those of one `one` together"
-    left, accepted, taken = np.arange(len(one)), [], np.zeros(n_other, bool)
+    left, accepted, taken, first = np.arange(len(one)), [], np.zeros(n_other, bool), np.empty(n_other, np.int64)
     while len(left):
         new = np.append(True, one[1:] != one[:-1])
-        start, run, first = np.flatnonzero(new), np.cumsum(new) - 1, np.empty(n_other, np.int64)
+        start = np.flatnonzero(new)
         first[other[::-1]] = np.arange(len(left))[::-1]
         win = start[first[other[start]] == start]
         accepted.append(left[win])
         taken[other[win]] = True
-        won = np.zeros(len(start), bool)
-        won[run[win]] = True
-        keep = ~(taken[other] | won[run])
+        won = np.zeros(len(left), bool)
+        won[win] = True
+        keep = np.flatnonzero(~(taken[other] | np.repeat(won[start], np.diff(np.append(start, len(left))))))
         left, one, other = left[keep], one[keep], other[keep]
     return np.concatenate(accepted) if accepted else left
 
-# %% ../../nbs/metrics/110_localization.ipynb #f975c6d5
+# %% ../../nbs/metrics/110_localization.ipynb #dfe6121c
 def _order(scores):
     "Indices from the highest to the lowest score, of equal ones the later first"
     if np.isnan(scores).any(): raise ValueError(f'the score of detection {int(np.isnan(scores).argmax())} is NaN')
-    return np.argsort(scores, kind='stable')[::-1]
+    return _sorted(scores, np.arange(len(scores)))[::-1]
+
+def _sorted(key, *rest):
+    "Order of `key`, of equal ones that of `rest`, the last one first: as `np.lexsort((*rest, key))`, and quick where few are equal"
+    by = np.argsort(key)
+    same = (k := key[by])[1:] == k[:-1]
+    if same.any():
+        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        by[tied] = by[tied][np.lexsort((*(r[by[tied]] for r in rest), k[tied]))]
+    return by
 
 def _matches(group, spans, rank, true_group, true_spans, thresholds):
     "(threshold, detection, true span) of every match"
     pairs = [*zip(*_pairs(group, spans, true_group, true_spans, min(thresholds)))]
     if not pairs: return (np.empty(0, np.int64),)*3
     p, t, iou = (np.concatenate(o) for o in pairs)
-    by = np.lexsort((-t, -iou, rank[p]))
+    by = _sorted((rank[p] << 31) - (iou*(1 << 30)).astype(np.int64), -t, -iou)
     p, t, iou = p[by], t[by], iou[by]
-    k, i = np.nonzero(iou >= np.asarray(thresholds)[:, None])
+    at = np.flatnonzero(iou >= np.asarray(thresholds)[:, None])
+    k, i = np.divmod(at, max(1, len(p)))
     won = _rounds_of(k*len(spans) + p[i], k*len(true_spans) + t[i], len(thresholds)*len(true_spans))
     k, i = k[won], i[won]
     return k, p[i], t[i]
@@ -210,7 +224,7 @@ def interpolated_precision_recall(
     step = np.flatnonzero(r[1:] != r[:-1])
     return float(np.sum((r[step+1] - r[step])*p[step+1]))
 
-# %% ../../nbs/metrics/110_localization.ipynb #911c0fe0
+# %% ../../nbs/metrics/110_localization.ipynb #9af8d8da
 def _falling(values, group, n_groups):
     "Highest of `values` from each place to the end of its group; groups ascend"
     levels, rank = np.unique(values, return_inverse=True)
@@ -224,6 +238,7 @@ def precision_of_matches(
     n_levels:int, # thresholds
     n_true, # (classes,) true spans of each class
     interpolate:bool=True, # area under the falling curve; False: mean of the precision at every true span
+    typical:float=None, # true spans that a class is taken to have, so that rare and frequent ones compare; None: as many as it has
 )->np.ndarray: # (thresholds,classes) average precision; NaN for a class without truth
     "Average precision from the matches alone"
     n_true = np.asarray(n_true)
@@ -232,23 +247,29 @@ def precision_of_matches(
     key, place = key[by], np.asarray(place)[by]
     count = np.bincount(key, minlength=n_levels*len(n_true))
     k = np.arange(len(key)) - (np.cumsum(count) - count)[key] + 1
-    precision = k/(place + 1)
+    right = k if typical is None else k/n_true[key % len(n_true)]*typical
+    precision = right/(right + place + 1 - k)
     if interpolate and len(key): precision = _falling(precision, key, len(count))
     total = np.bincount(key, precision, minlength=len(count)).reshape(n_levels, -1)
     return np.divide(total, n_true, out=np.full(total.shape, np.nan), where=n_true > 0)
 
-# %% ../../nbs/metrics/110_localization.ipynb #04a08f3c
+# %% ../../nbs/metrics/110_localization.ipynb #f28bb185
+def _what_is_wrong(prediction, error):
+    "The error that names the first prediction which is no [video, class, start, end, score]"
+    for i,row in enumerate(prediction):
+        if not hasattr(row, '__len__') or len(row) != 5: return ValueError(f'prediction {i} is not [video, class, start, end, score]: {row!r}')
+        try: [float(o) for o in row[2:]]
+        except (TypeError, ValueError): return ValueError(f'prediction {i} is {row!r}; start, end and score are numbers')
+    return error
+
 def _prediction_arrays(prediction, index):
     "(group (n,), spans (n,2), scores (n,)) of a list of [video, class, start, end, score]"
     n = len(prediction)
     if n == 0: return np.empty(0, np.int64), np.empty((0, 2)), np.empty(0)
-    if set(map(len, prediction)) != {5}: raise ValueError(f'prediction {next(i for i,r in enumerate(prediction) if len(r) != 5)} is not [video, class, start, end, score]')
-    flat = list(chain.from_iterable(prediction))
-    group = np.fromiter(map(index.get, flat[::5], repeat(-1)), np.int64, n)
-    table = np.empty((3, n))
     try:
-        for k in range(3): table[k] = np.fromiter(flat[k+2::5], np.float64, n)
-    except (TypeError, ValueError) as e: raise ValueError(f'start, end and score of a prediction are numbers: {e}') from None
+        group = np.fromiter(map(index.get, map(itemgetter(0), prediction), repeat(-1)), np.int64, n)
+        table = np.stack([np.fromiter(map(itemgetter(k), prediction), np.float64, n) for k in (2, 3, 4)])
+    except (IndexError, TypeError, ValueError) as e: raise _what_is_wrong(prediction, e) from None
     if np.isnan(table[:2]).any(): raise ValueError(f'prediction {int(np.isnan(table[:2]).any(0).argmax())} has NaN as a start or end')
     return group, table[:2].T, table[2]
 
