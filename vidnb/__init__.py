@@ -2,6 +2,7 @@
 
 Modules:
 
+- `vidnb.all`: All of vidnb and of fastai's vision for a notebook: `from vidnb.all import *`
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
