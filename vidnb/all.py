@@ -77,14 +77,14 @@ from vidnb.models.context_recognizers import *
 from vidnb.models.factored_recognizers import *
 from vidnb.models.attention_recognizers import *
 from vidnb.models.model_cards import *
-from vidnb.localization.feature_pyramid import *
-from vidnb.localization.span_targets import *
-from vidnb.localization.anchor_free import *
 from vidnb.localization.boundary_losses import *
 from vidnb.localization.localizer import *
 from vidnb.localization.bsn import *
 from vidnb.localization.bmn import *
 from vidnb.localization.ssn import *
+from vidnb.localization.feature_pyramid import *
+from vidnb.localization.span_targets import *
+from vidnb.localization.anchor_free import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *

@@ -9,14 +9,14 @@ Docs: https://vidnb.github.io/vidnb/loading/feature_files.html.md"""
 # %% auto #0
 __all__ = ['FeatureTimes', 'even_times', 'resample_rows', 'checked_rows', 'read_features', 'FeatureFiles', 'pack_features']
 
-# %% ../../nbs/loading/425_feature_files.ipynb #6c28ac8d
+# %% ../../nbs/loading/425_feature_files.ipynb #c0b29ae0
 import json
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from ..core.environment import atomic_path
-from ..transforms.localization import read_table
+from ..localization.tables import read_table
 
 # %% ../../nbs/loading/425_feature_files.ipynb #74d483e2
 @dataclass
