@@ -43,6 +43,9 @@ from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
 from vidnb.datasets.published import *
 from vidnb.datasets.recognition import *
+from vidnb.datasets.activitynet import *
+from vidnb.datasets.ssn_proposals import *
+from vidnb.datasets.ssn import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *

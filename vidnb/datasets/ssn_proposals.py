@@ -10,11 +10,11 @@ Docs: https://vidnb.github.io/vidnb/datasets/ssn_proposals.html.md"""
 __all__ = ['regression_targets', 'SSNInstance', 'spans_of', 'read_proposals', 'frame_counts', 'denormalize_proposals',
            'match_proposals']
 
-# %% ../../nbs/datasets/328_ssn_proposals.ipynb #da230397
+# %% ../../nbs/datasets/328_ssn_proposals.ipynb #3144e414
+import logging
 import math
 from pathlib import Path
 import numpy as np
-from ..core.environment import get_root_logger
 from ..core.spans import pairwise_temporal_iou
 from ..localization.proposals import load_localize_proposal_file, write_localize_proposal_file
 
@@ -62,7 +62,7 @@ def spans_of(
     "Start and end frame of each"
     return np.array([(o.start_frame, o.end_frame) for o in instances], np.int64).reshape(-1, 2)
 
-# %% ../../nbs/datasets/328_ssn_proposals.ipynb #c1e09dba
+# %% ../../nbs/datasets/328_ssn_proposals.ipynb #895a1fab
 def _instance(row, n, at, truth):
     "An `SSNInstance` of words, or None for a span that is not in the video"
     try:
@@ -87,7 +87,7 @@ def read_proposals(
         gts, proposals = ([o for o in rows if o is not None] for rows in made)
         seen.add(name); dropped += sum(map(len, made)) - len(gts) - len(proposals)
         out.append(dict(video_id=name, total_frames=n, gts=gts, proposals=proposals))
-    if dropped: get_root_logger().info('%s: %d spans are empty or begin after the end of their video; they are left out', fn, dropped)
+    if dropped: logging.getLogger('vidnb').info('%s: %d spans are empty or begin after the end of their video; they are left out', fn, dropped)
     return out
 
 # %% ../../nbs/datasets/328_ssn_proposals.ipynb #f71cc0b0

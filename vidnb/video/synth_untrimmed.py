@@ -8,7 +8,8 @@ Docs: https://vidnb.github.io/vidnb/video/synth_untrimmed.html.md"""
 
 # %% auto #0
 __all__ = ['BACKGROUNDS', 'Part', 'random_parts', 'part_motion', 'join_motions', 'untrimmed_scene', 'untrimmed_video',
-           'annotations', 'activitynet_entry', 'feature_entry', 'untrimmed_video_of', 'write_truth', 'synth_untrimmed']
+           'action_annotations', 'activitynet_entry', 'feature_entry', 'untrimmed_video_of', 'write_truth',
+           'synth_untrimmed']
 
 # %% ../../nbs/video/199_synth_untrimmed.ipynb #8bb4178a
 import hashlib
@@ -99,7 +100,7 @@ def untrimmed_video(
     return parts, untrimmed_scene(parts, rng, size, noise)
 
 # %% ../../nbs/video/199_synth_untrimmed.ipynb #b9d1509a
-def annotations(
+def action_annotations(
     parts:list, # `Part`s of a time line
     fps:float=16, # frames per second
 )->list: # of dicts: 'segment' [start, end] in seconds, 'label'
@@ -113,7 +114,7 @@ def activitynet_entry(
     size:int=96, # side of the frame, pixels
 )->dict: # of ActivityNet's `database`
     "A video as the official file describes it"
-    return dict(subset=subset, duration=parts[-1].end/fps, resolution=f'{size}x{size}', url='', annotations=annotations(parts, fps))
+    return dict(subset=subset, duration=parts[-1].end/fps, resolution=f'{size}x{size}', url='', annotations=action_annotations(parts, fps))
 
 def feature_entry(
     parts:list, # `Part`s of a time line
@@ -121,7 +122,7 @@ def feature_entry(
 )->dict: # as `ActivityNetDataset` reads it
     "A video as the files of localisation networks describe it"
     n = parts[-1].end
-    return dict(duration_second=n/fps, duration_frame=n, annotations=annotations(parts, fps), feature_frame=n//16*16, fps=float(fps), rfps=float(fps))
+    return dict(duration_second=n/fps, duration_frame=n, annotations=action_annotations(parts, fps), feature_frame=n//16*16, fps=float(fps), rfps=float(fps))
 
 # %% ../../nbs/video/199_synth_untrimmed.ipynb #81655169
 _recipe = 1  # to be raised when the frames change, so that old cache folders are not taken for new ones
