@@ -52,6 +52,7 @@ from vidnb.loading.guarded import *
 from vidnb.loading.loaders import *
 from vidnb.loading.show import *
 from vidnb.loading.feature_files import *
+from vidnb.loading.localization_loaders import *
 from vidnb.models.layers import *
 from vidnb.models.fuse_bn import *
 from vidnb.models.backbones2d import *
