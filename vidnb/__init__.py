@@ -109,6 +109,7 @@ Modules:
 - `vidnb.video.synth`: Real mp4 files made on the spot, whose class is a motion that no single frame shows
 - `vidnb.video.synth_untrimmed`: Long mp4 files in which actions have to be found, with the second at which each starts and ends
 - `vidnb.video.writer`: RGB frames in, a file out that every player opens, or no file at all
-- `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures"""
+- `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures
+- `vidnb.view.timelines`: What happens in a long video and what was found, on one axis of seconds, with frames above"""
 
 __version__ = "0.0.1"

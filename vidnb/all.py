@@ -93,6 +93,7 @@ from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
 from vidnb.view.results import *
+from vidnb.view.timelines import *
 from vidnb.learn.learner import *
 from vidnb.learn.metrics import *
 from vidnb.learn.mixing import *
