@@ -27,6 +27,7 @@ Modules:
 - `vidnb.learn.callbacks`: Evaluate by the papers' metrics and keep the best file, average the weights, mend batch norms, stop at a loss that is no number
 - `vidnb.learn.features`: A recogniser that slides over a video and leaves a row of numbers for every step
 - `vidnb.learn.learner`: One call from data and an architecture to a fastai `Learner` that trains, predicts on files of any length, and can be sent to someone
+- `vidnb.learn.localizer`: Train on features, see truth and what was found on a time line, and ask about a new film
 - `vidnb.learn.localizer_tasks`: Four kinds of network, one question: a loss of a batch, and actions in seconds
 - `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs, and several models scored as one
 - `vidnb.learn.mixing`: mixup and CutMix while a learner trains, on the device; validation sees real clips

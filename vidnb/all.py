@@ -106,6 +106,8 @@ from vidnb.learn.run_files import *
 from vidnb.learn.resume import *
 from vidnb.learn.runs import *
 from vidnb.learn.features import *
+from vidnb.learn.localizer_tasks import *
+from vidnb.learn.localizer import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.loader_bench import *

@@ -88,7 +88,7 @@ def ahead(
             job = pool.submit(next, it, none)
             yield o
 
-# %% ../../nbs/learn/945_features.ipynb #7350141e
+# %% ../../nbs/learn/945_features.ipynb #61d23475
 @dataclass
 class ClipEncoder:
     "Clips `(n,t,h,w,3)` uint8 to rows `(n,c)` float32 by a recogniser"
@@ -101,6 +101,7 @@ class ClipEncoder:
     name:str='' # of the architecture
     vocab:list=None # names of the classes, where they are known
     device:object='cpu' # where the network runs
+    build:dict=None # how the recogniser is made: arch, n_out, arch_kw; None: not known
 
     def __post_init__(self):
         self.size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
@@ -141,7 +142,7 @@ def encoder_settings(
     e = encoder
     return dict(model=e.name or type(e.model).__name__, weights=weights_digest(e.model), layer=list(e.layer), clip_len=e.clip_len, frame_interval=e.frame_interval, size=list(e.size), stats=[list(map(float, o)) for o in e.stats])
 
-# %% ../../nbs/learn/945_features.ipynb #48cbbdd8
+# %% ../../nbs/learn/945_features.ipynb #e46edee5
 def learner_encoder(
     learn:VideoLearner, # trained, or opened
     layer='backbone', # see `ClipEncoder`
@@ -151,6 +152,7 @@ def learner_encoder(
     load, norm = clip_loader(learn.dls), norm_of(learn.dls.valid)
     own = dict(clip_len=load.clip_len, frame_interval=load.frame_interval, size=load.size) if load is not None else {}
     own.update(stats=(norm.mean, norm.std), device=learn.dls.device, vocab=list(learn.dls.vocab), name=arch_name(learn.arch) or getattr(learn.arch, '__name__', ''))
+    if (name := arch_name(learn.arch)) is not None: own['build'] = dict(arch=name, n_out=len(learn.dls.vocab), arch_kw=dict(learn.arch_kw))
     return ClipEncoder(learn.model, layer=layer, **(own | changes))
 
 def arch_encoder(
@@ -167,8 +169,8 @@ def arch_encoder(
     if scored and n_out is None: raise ValueError(f'{layer} needs the classifier: say how many classes the checkpoint has')
     model = make_model(arch, n_out or 1, pretrained)
     if weights is not None: load_checkpoint(model, read_checkpoint(weights), head='auto' if scored else 'skip')
-    stats = getattr(model, 'stats', None) or imagenet_stats
-    return ClipEncoder(model, layer=layer, **(dict(stats=stats, name=arch_name(arch) or '') | changes))
+    own = dict(stats=getattr(model, 'stats', None) or imagenet_stats, name=arch_name(arch) or '', build=dict(arch=arch, n_out=n_out or 1, arch_kw={}))
+    return ClipEncoder(model, layer=layer, **(own | changes))
 
 def clip_encoder(
     source, # a `VideoLearner`, a file that one exported, the name of an architecture, a recogniser, or a `ClipEncoder`
