@@ -11,6 +11,8 @@ from vidnb.core.plot import *
 from vidnb.core.testing import *
 from vidnb.metrics.recognition import *
 from vidnb.metrics.localization import *
+from vidnb.metrics.detections import *
+from vidnb.metrics.detection_errors import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *
@@ -25,6 +27,8 @@ from vidnb.video.prepare import *
 from vidnb.video.extract import *
 from vidnb.localization.tables import *
 from vidnb.localization.proposals import *
+from vidnb.localization.tal_files import *
+from vidnb.localization.tal_report import *
 from vidnb.transforms.compose import *
 from vidnb.transforms.decoding import *
 from vidnb.transforms.sampling import *
@@ -110,6 +114,7 @@ from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
+from vidnb.bench.bench_tal import *
 from vidnb.bench.loader_bench import *
 from vidnb.bench.bench_models import *
 from vidnb.bench.inference_bench import *

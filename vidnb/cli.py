@@ -1,6 +1,6 @@
-"""What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `extract-features`, `bench`, `env`
+"""What can be done without a notebook: `vidnb demo`, `predict`, `check`, `prepare`, `extract`, `extract-features`, `eval`, `bench`, `env`
 
-What is wanted without a notebook: `vidnb demo` trains a recogniser on videos made on the spot and leaves its results as pictures; `vidnb predict VIDEO --learner FILE` classifies files with an exported learner; `vidnb check` finds broken files in a data set before training, `vidnb prepare` makes copies that are quick to read, `vidnb extract` writes frames or optical flow as images, `vidnb extract-features` the features that a recogniser sees in long videos; `vidnb bench` times this machine, `vidnb bench data` the way from files to clips and `vidnb bench models` the known networks, both beside others; `vidnb env` says what is installed, for a bug report. A mistake of the user's is one line on stderr and exit status 1, never a traceback; so is every file that cannot be read. What was interrupted goes on where it was when the command is given again.
+What is wanted without a notebook: `vidnb demo` trains a recogniser on videos made on the spot and leaves its results as pictures; `vidnb predict VIDEO --learner FILE` classifies files with an exported learner; `vidnb check` finds broken files in a data set before training, `vidnb prepare` makes copies that are quick to read, `vidnb extract` writes frames or optical flow as images, `vidnb extract-features` the features that a recogniser sees in long videos; `vidnb bench` times this machine, `vidnb bench data` the way from files to clips and `vidnb bench models` the known networks, both beside others, `vidnb bench tal` the numbers of temporal localisation; `vidnb eval tal` measures detections by the rules of ActivityNet or THUMOS14; `vidnb env` says what is installed, for a bug report. A mistake of the user's is one line on stderr and exit status 1, never a traceback; so is every file that cannot be read. What was interrupted goes on where it was when the command is given again.
 
 Docs: https://vidnb.github.io/vidnb/cli.html.md"""
 
@@ -273,18 +273,22 @@ def _extract_features(sub):
 
 # %% ../nbs/990_cli.ipynb #e11b98ad
 def _bench(sub):
-    c = sub.add_parser('bench', help='time this machine', usage='vidnb bench [-h] [data | models] [PATH | NETWORK ...] [--rounds N] [--out CSV] [--size N] [--batch N] [--full] [--compile] [--device D]')
-    c.add_argument('what', nargs='*', metavar='[data | models] [PATH | NETWORK ...]', help='data: from files to clips, beside other ways; models: networks, beside other libraries; PATH: a video or a folder of videos (made up if not given); NETWORK: some networks (all of them)')
+    c = sub.add_parser('bench', help='time this machine', usage='vidnb bench [-h] [data | models | tal] [PATH | NETWORK ...] [--rounds N] [--out CSV] [--size N] [--batch N] [--full] [--compile] [--device D]')
+    c.add_argument('what', nargs='*', metavar='[data | models | tal] [PATH | NETWORK ...]', help='data: from files to clips, beside other ways; models: networks, beside other libraries; tal: the numbers of temporal localisation, beside loops; PATH: a video or a folder of videos (made up if not given); NETWORK: some networks (all of them)')
     c.add_argument('--rounds', type=int, default=None, help='how often each way is timed (5; models: 3)')
     c.add_argument('--out', default=None, metavar='CSV', help='file for the table')
     c.add_argument('--size', type=int, default=96, help='models: height and width of clips, pixels (%(default)s)')
     c.add_argument('--batch', type=int, default=None, help='models: clips in a batch (1; on a GPU 8)')
-    c.add_argument('--full', action='store_true', help='models: 224 pixels and as many frames as in the papers')
+    c.add_argument('--full', action='store_true', help='models: 224 pixels and as many frames as in the papers; tal: loops over the whole set, too, instead of a part of it')
     c.add_argument('--compile', action='store_true', help='models: compiled, too; takes minutes for each network')
     c.add_argument('--device', default=None, help='models: cpu or cuda (a GPU if there is one)')
     def do(a):
-        table, rest = (a.what[0], a.what[1:]) if a.what and a.what[0] in ('data', 'models') else ('', a.what)
+        table, rest = (a.what[0], a.what[1:]) if a.what and a.what[0] in ('data', 'models', 'tal') else ('', a.what)
         if table == 'models': return models_table(rest, a.size, a.batch, a.full, a.rounds or 3, a.device, a.compile, a.out)
+        if table == 'tal':
+            from vidnb.bench.bench_tal import bench_tal, tal_bench_text
+            print(tal_bench_text(bench_tal(a.full, a.rounds or 3, a.out)))
+            return 0
         if len(rest) > 1: raise ValueError(f'one video or one folder can be timed; got {" ".join(rest)}')
         return bench_table(table == 'data', rest[0] if rest else None, a.rounds or 5, a.out)
     return c, do
@@ -323,8 +327,41 @@ def bench_table(
     print(table.round(2).T.to_string(header=False))
     return 0
 
+# %% ../nbs/990_cli.ipynb #b95858d5
+def _eval_tal(sub):
+    c = sub.add_parser('tal', help='temporal localisation: average precision, recall and mistakes')
+    c.add_argument('--truth', required=True, help="json file of ActivityNet's form, or a folder of THUMOS14's text files")
+    c.add_argument('--pred', required=True, help="json file of results (without labels: proposals), or a text file of THUMOS14's detections")
+    c.add_argument('--format', choices=['activitynet', 'thumos14'], default=None, help='whose rule (thumos14 for a folder, else activitynet)')
+    c.add_argument('--subset', default=None, help="videos of the json file, such as validation (all); of a folder the end of the files' names (test)")
+    c.add_argument('--info', default=None, metavar='CSV', help='file with video and subset, where the json has none')
+    c.add_argument('--iou', type=float, nargs='+', default=None, help='thresholds (those of the rule)')
+    c.add_argument('--known-only', action='store_true', help='leave out detections in videos without truth')
+    c.add_argument('--classes', type=int, default=5, help='best and worst classes printed; 0: all (%(default)s)')
+    c.add_argument('--out', default=None, metavar='DIR', help='folder for tables (csv) and curves (png)')
+    def do(a):
+        import matplotlib
+        matplotlib.use('Agg')
+        from vidnb.localization.tal_report import read_tal, save_tal_report, tal_report, tal_text
+        data = read_tal(a.truth, a.pred, a.format, a.subset, a.info, a.known_only)
+        report = tal_report(data, a.iou)
+        print(tal_text(data, report, a.classes))
+        if a.out: print(f'\n{len(save_tal_report(report, a.out))} files, in {a.out}')
+        return 0
+    return c, do
+
+_evals = (_eval_tal,)
+
+def _eval(sub):
+    c = sub.add_parser('eval', help='measure files of results: tal')
+    kinds = c.add_subparsers(dest='kind', required=True, metavar='KIND')
+    for add in _evals:
+        k, do = add(kinds)
+        k.set_defaults(measure=do)
+    return c, lambda a: a.measure(a)
+
 # %% ../nbs/990_cli.ipynb #b44267b0
-_commands = _demo, _predict, _check, _prepare, _extract, _extract_features, _bench, _env
+_commands = _demo, _predict, _check, _prepare, _extract, _extract_features, _eval, _bench, _env
 
 def parser()->argparse.ArgumentParser:
     "The commands and their options"
