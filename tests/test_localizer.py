@@ -60,7 +60,7 @@ def test_goes_on_after_a_kill(films, features, tmp_path):
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(root), os.environ.get('PYTHONPATH', '')]))
     p = subprocess.Popen([sys.executable, '-m', 'vidnb', *command(films, out)], env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 240
-    while not list(out.glob('*.json')) and p.poll() is None and time.monotonic() < limit: time.sleep(.002)
+    while not list(out.glob('v_*.json')) and p.poll() is None and time.monotonic() < limit: time.sleep(.002)
     p.send_signal(signal.SIGKILL)
     p.wait()
     done = {f: f.stat().st_mtime_ns for f in out.glob('v_*.json')}
