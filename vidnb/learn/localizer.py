@@ -167,7 +167,7 @@ def show_results(self:LocalizerLearner,
         axs.append(show_spans(v['annotations'], found, None if fn is None else video_frames(fn), float(v['duration_second']), self.dls.vocab, most, v['video_name']))
     return axs
 
-# %% ../../nbs/learn/947_localizer.ipynb #ec9521d4
+# %% ../../nbs/learn/947_localizer.ipynb #d9568c6b
 @dataclass
 class Localization:
     "Actions that were found in a film: a table, and a picture of it"
@@ -178,9 +178,9 @@ class Localization:
     def __len__(self): return len(self.table)
     def __repr__(self): return f'{Path(self.path).name}, {self.duration:.1f} s\n{self.table.round(2).to_string(index=False)}'
     def _repr_html_(self): return f'<p>{Path(self.path).name}, {self.duration:.1f} s</p>' + self.table.round(2).to_html(index=False)
-    def show(self, **kw):
-        "Draw it, with frames above; arguments of `show_spans`"
-        return show_spans(None, self.table, **({'frames': video_frames(self.path), 'duration': self.duration, 'vocab': self.vocab} | kw))
+    def show(self, truth=None, **kw):
+        "Draw it, with frames above and true spans where they are known; arguments of `show_spans`"
+        return show_spans(truth, self.table, **({'frames': video_frames(self.path), 'duration': self.duration, 'vocab': self.vocab} | kw))
 
 @patch
 def localize(self:LocalizerLearner,

@@ -9,14 +9,13 @@ Docs: https://vidnb.github.io/vidnb/loading/feature_files.html.md"""
 # %% auto #0
 __all__ = ['FeatureTimes', 'even_times', 'resample_rows', 'checked_rows', 'read_features', 'FeatureFiles', 'pack_features']
 
-# %% ../../nbs/loading/425_feature_files.ipynb #c0b29ae0
+# %% ../../nbs/loading/425_feature_files.ipynb #864526d5
 import json
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
-from ..core.environment import atomic_path
-from ..localization.tables import read_table
+from ..localization.tables import ArraySet, read_table, write_arrays
 
 # %% ../../nbs/loading/425_feature_files.ipynb #74d483e2
 @dataclass
@@ -79,7 +78,7 @@ def read_features(
     except (ValueError, EOFError, OSError) as e: raise ValueError(f'{path} is not an array of numbers: {e}') from e
     return checked_rows(x, path)
 
-# %% ../../nbs/loading/425_feature_files.ipynb #f9caa4a8
+# %% ../../nbs/loading/425_feature_files.ipynb #6b6bda3c
 class FeatureFiles:
     "Rows of features by the name of a video, from a folder of `.npy` or `.csv` files or from one `.npz`"
     def __init__(self,
@@ -96,16 +95,13 @@ class FeatureFiles:
         self.stems = {k: v[0] for k,v in stems.items() if len(v) == 1}
 
     def _archive(self):
-        try: self._npz = np.load(self.path, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as e: raise ValueError(f'{self.path} is not an npz file: {e}') from e
-        if not hasattr(self._npz, 'files'): raise ValueError(f'{self.path} is one array; an .npz with an array for each video was expected, or a folder')
-        names = {n: n for n in self._npz.files if n != 'about.json'}
-        if 'about.json' in self._npz.files: self._about = json.loads(self._npz['about.json'].tobytes())
-        return names
+        if self.path.suffix != '.npz': raise ValueError(f'{self.path} is no folder and no .npz with an array for each video')
+        self._npz = ArraySet(self.path)
+        if 'about.json' in self._npz: self._about = json.loads(self._npz['about.json'].tobytes())
+        return {n: n for n in self._npz if n != 'about.json'}
 
     def __len__(self): return len(self.files)
     def __repr__(self): return f'FeatureFiles: {len(self)} videos in {self.path}'
-    def __getstate__(self): return dict(self.__dict__, _npz=None)
     def find(self,
         name:str, # of a video
     )->str: # of its file; None if there is none
@@ -114,7 +110,7 @@ class FeatureFiles:
         return next((n for n in (name, other, self.stems.get(name), self.stems.get(other)) if n in self.files), None)
     def __contains__(self, name): return self.find(name) is not None
 
-# %% ../../nbs/loading/425_feature_files.ipynb #4122489d
+# %% ../../nbs/loading/425_feature_files.ipynb #4d550dea
 def _found(self, name):
     if (n := self.find(name)) is None: raise ValueError(f'{self.path} has no features of {name!r}; it has {len(self)} videos, such as {", ".join(list(self.files)[:3])}')
     return n
@@ -126,7 +122,6 @@ def read(self:FeatureFiles,
     "Its rows; `ValueError` names the file"
     f = self.files[_found(self, name)]
     if isinstance(f, Path): return read_features(f)
-    if self._npz is None: self._npz = np.load(self.path, allow_pickle=False)
     return checked_rows(self._npz[f], f'{self.path}: {f}')
 
 @patch
@@ -153,7 +148,7 @@ def times(self:FeatureFiles,
     if duration is None: raise ValueError(f'nothing says when the rows of {name!r} in {self.path} are: give step, or the duration of the video')
     return even_times(n, duration)
 
-# %% ../../nbs/loading/425_feature_files.ipynb #0b883f4c
+# %% ../../nbs/loading/425_feature_files.ipynb #e1871a2c
 def pack_features(
     files:FeatureFiles, # a folder
     dest, # .npz file to write
@@ -162,5 +157,4 @@ def pack_features(
     dest = Path(dest)
     if dest.suffix != '.npz': raise ValueError(f'{dest} should end in .npz')
     about = json.dumps({n: files.info(n) for n in files.files}).encode()
-    with atomic_path(dest) as new: np.savez(new, **{n: files.read(n) for n in files.files}, **{'about.json': np.frombuffer(about, np.uint8)})
-    return dest
+    return write_arrays(dest, {n: files.read(n) for n in files.files} | {'about.json': np.frombuffer(about, np.uint8)})

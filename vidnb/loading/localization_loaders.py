@@ -10,14 +10,14 @@ Docs: https://vidnb.github.io/vidnb/loading/localization_loaders.html.md"""
 __all__ = ['crop_rows', 'in_groups', 'LocalizationDataset', 'pad_to', 'collate_videos', 'check_truth', 'labels_of',
            'LocalizationDataLoaders']
 
-# %% ../../nbs/loading/430_localization_loaders.ipynb #e222668f
+# %% ../../nbs/loading/430_localization_loaders.ipynb #199535ca
 from pathlib import Path
 import numpy as np
+from ..core.environment import as_generator
 import torch
 from fastai.data.core import DataLoaders
 from fastai.torch_core import default_device
 from fastcore.basics import patch
-from ..core.environment import as_generator
 from ..datasets.activitynet import ActivityNetDataset, video_id
 from .feature_files import FeatureFiles, FeatureTimes, resample_rows
 from .guarded import GuardedDL
