@@ -1,7 +1,7 @@
 """Scores, features and state dicts of the zoo's models against the numbers recorded from the reference.
 
 A golden model is built from its dict, filled by the rule of `fill_array` and run in eval mode. Every case of the group is either
-tested here or named in `LATER`, so that a case that is added, or a model that is built, is noticed."""
+tested here or named in `LOCALIZERS`, which are in `test_golden_localizers`, so that a case that is added is noticed."""
 import numpy as np
 import pytest
 import torch
@@ -17,8 +17,8 @@ RECOGNIZERS = ['Recognizer2D_ResNet50_TSNHead', 'Recognizer2D_ResNet18_TSNHead_p
                'Recognizer2D_ResNetTSM50_NL_TSMHead', 'Recognizer2D_MobileNetV2_TSNHead', 'Recognizer2D_MobileNetV2TSM_TSMHead',
                'Recognizer3D_SlowOnly_TPN_TPNHead']
 INFLATED = {'inflate/ResNet50_2d': ResNet, 'inflate/ResNet3d50': ResNet3d}
-LATER = {'BMN/0', 'BMN/1', 'TEM/0', 'TEM/1', 'PEM/0', 'PEM/1',  # localisation
-         'SSNHead/train/0', 'SSNHead/test/0', 'SSNHead/train/1', 'SSNHead/test/1', 'SSN/forward_test/0'}
+LOCALIZERS = {'BMN/0', 'BMN/1', 'TEM/0', 'TEM/1', 'PEM/0', 'PEM/1',
+              'SSNHead/train/0', 'SSNHead/test/0', 'SSNHead/train/1', 'SSNHead/test/1', 'SSN/forward_test/0'}
 
 def close(got, want, case, where):
     "Values within the tolerance that the case states"
@@ -41,7 +41,7 @@ def fill(model):
     model.load_state_dict(state)
     return sum(v.double().abs().sum().item() for v in state.values())
 
-def test_every_case_is_known(): test_same({k:True for k in golden('E_models')}, {k:True for k in [*RECOGNIZERS, *INFLATED, *LATER]})
+def test_every_case_is_known(): test_same({k:True for k in golden('E_models')}, {k:True for k in [*RECOGNIZERS, *INFLATED, *LOCALIZERS]})
 
 @pytest.mark.parametrize('name', RECOGNIZERS)
 def test_recognizer(name):

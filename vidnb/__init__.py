@@ -3,6 +3,7 @@
 Modules:
 
 - `vidnb.all`: All of vidnb and of fastai's vision for a notebook: `from vidnb.all import *`
+- `vidnb.bench.bench_bmn`: A hundred videos through BMN and into scored spans, beside the dense mask and the loop it is decoded with
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
 - `vidnb.bench.bench_tal`: Recall, average precision, suppression, proposals and their features beside the loops they came from, in one run and with the same results

@@ -116,5 +116,6 @@ from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_tal import *
 from vidnb.bench.loader_bench import *
+from vidnb.bench.bench_bmn import *
 from vidnb.bench.bench_models import *
 from vidnb.bench.inference_bench import *

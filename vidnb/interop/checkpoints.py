@@ -200,9 +200,16 @@ def load_checkpoint(
     if broken: raise ValueError(f'{where}: {len(broken)} weights have values that are not finite, {broken[0]} first')
     if not fits: raise ValueError(_no_fit(where, what, net, model, named, own, bad))
     if strict: _check(where, what, net, model, named, own, bad, heads, head, report)
+    if strict and hasattr(model, 'check_masks'): _check_masks(where, model, ckpt.state)
     new = {k: w for k,(w,_) in fits.items()} | {k: _identity(model, k) for k,why in report.missing.items() if why.startswith('a norm that')}
     model.load_state_dict(new, strict=False)
     return report
+
+# %% ../../nbs/interop/870_checkpoints.ipynb #b0dd5e52
+def _check_masks(where, model, state):
+    "`ValueError` for a checkpoint that stores what the model computes, and stores something else"
+    try: model.check_masks(state)
+    except ValueError as e: raise ValueError(f'{where}: {e}. strict=False loads the weights all the same') from None
 
 # %% ../../nbs/interop/870_checkpoints.ipynb #efe1d55c
 def _report(ckpt, named, model, own, fits, bad, heads, head, what):

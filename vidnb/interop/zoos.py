@@ -202,6 +202,9 @@ LAYOUTS = [
     Layout('MMAction2', 'Swin', (_inside(swin_names), _inside(swin_zoo_names)), r'(backbone\.)?layers\.0\.blocks\.0\.attn\.relative_position_bias_table', spare=r'data_preprocessor\..*'),
     Layout('MMAction2', 'MViT', (_inside(mvit_names), _inside(mvit_zoo_names)), r'backbone\.blocks\.0\.attn\.pool_k\.weight', spare=r'data_preprocessor\..*'),
     Layout('MMAction2', 'recogniser', [('{x}', '{x}')], r'backbone\..*', spare=r'data_preprocessor\..*|cls_head\.test_fc\..*'),
+    Layout('MMAction2', 'BMN', [('{x}', '{x}')], r'x_1d_b\.0\.weight', spare=r'data_preprocessor\..*|sample_mask|bm_mask'),
+    Layout('MMAction2', 'TEM', [('{x}', '{x}')], r'conv3\.weight', lambda s: len(_shape(s, r'conv3\.weight')) == 3, spare=r'data_preprocessor\..*'),
+    Layout('MMAction2', 'PEM', [('{x}', '{x}')], r'fc2\.weight', lambda s: {k for k in s if not k.startswith('data_preprocessor')} == {f'fc{i}.{p}' for i in (1, 2) for p in ('weight', 'bias')}, spare=r'data_preprocessor\..*'),
     Layout('MMAction2', 'backbone', [('{x}', 'backbone.{x}')], r'(slow_path\.)?(conv1|conv1_s|conv1a)\.conv\.weight'),
     Layout('PyTorchVideo', 'SlowFast', _ptv_slowfast(), r'blocks\.0\.multipathway_fusion\.norm\.weight', order=swap_pathways, expects=_stem1),
     Layout('PyTorchVideo', 'X3D', _ptv_x3d(), r'blocks\.5\.pool\.pre_conv\.weight', order=wide_layer, bare=r'layer1\.0\.downsample\.bn\.', expects=dict(eps=1e-5)),
@@ -262,7 +265,7 @@ def from_zoo(
     return out,left
 
 # %% ../../nbs/interop/868_zoos.ipynb #35e4343f
-_families = {'SlowFast': r'backbone\.slow_path\.', 'TANet': r'\.tam\.', 'TIN': r'\.offset_net\.', 'TPN': r'neck\.', 'TRN': r'cls_head\.consensus\.fc_fusion', 'R(2+1)D': r'\.conv_s\.', 'X3D': r'\.se_module\.', 'C3D': r'backbone\.conv1a\.',
+_families = {'SSN': r'^cls_head\.activity_fc\.', 'BMN': r'^x_1d_b\.', 'TEM': r'^conv3\.weight$', 'PEM': r'^fc2\.weight$', 'SlowFast': r'backbone\.slow_path\.', 'TANet': r'\.tam\.', 'TIN': r'\.offset_net\.', 'TPN': r'neck\.', 'TRN': r'cls_head\.consensus\.fc_fusion', 'R(2+1)D': r'\.conv_s\.', 'X3D': r'\.se_module\.', 'C3D': r'backbone\.conv1a\.',
     'CSN': r'layer1\.0\.conv2\.0\.', 'MobileNetV2': r'backbone\.layer1\.0\.conv\.', 'TimeSformer': r'\.transformer_layers\.', 'Swin': r'relative_position_bias_table', 'MViT': r'\.rel_pos_h|pos_encoding\.spatial_pos', 'VideoMAE': r'backbone\.blocks\.0\.mlp\.layers\.', 'TSM': r'\.net\.'}
 
 @dataclass
@@ -293,7 +296,7 @@ def network_of(
     if not family and len(stem) == 4: family = 'TSN'
     if not family and len(stem) == 5: family = 'SlowOnly' if stem[2] == 1 else 'I3D'
     if any('.non_local_block.' in k for k in state): family += ' with non-local blocks'
-    heads = [v.shape[0] for k,v in state.items() if re.fullmatch(r'cls_head\.(fc_cls|fc2|fc)\.weight', k)]
+    heads = [v.shape[0] for k,v in state.items() if re.fullmatch(r'cls_head\.(fc_cls|fc2|fc|completeness_fc)\.weight', k)]
     depth,n = _depth(state),heads[-1] if heads else None
     return Network(family, depth, n, _call(family, depth, n or 'n_out', state, source))
 
@@ -312,6 +315,7 @@ def _by_name(family, state):
 def _call(family, depth, n, state, source):
     "The call of vidnb for a family, as text; '' if there is none"
     if name := _by_name(family, state): return f'{name}({n})'
+    if family == 'BMN' and _shape(state, r'x_3d_p\.0\.weight') == (512,256,32,1,1): return f'bmn_anet(feat_dim={4*_shape(state, r"x_1d_b.0.weight")[1]})'
     if family == 'TANet': return f'tanet({depth}, {n})' if depth else ''
     if 'non-local' in family:
         base,mode = dict(TSM='tsm', I3D='i3d', SlowOnly='slowonly').get(family.split()[0]),'embedded_gaussian' if any('.theta.' in k for k in state) else 'gaussian'

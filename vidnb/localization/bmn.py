@@ -76,6 +76,7 @@ def _matrix(args, device):
     m = torch.sparse_coo_tensor(torch.tensor(np.stack([row, col])), torch.tensor(w, dtype=torch.float32), (len(cell), args[0]*args[1]), is_coalesced=True, check_invariants=False)
     return m.to(device), torch.tensor(cell, device=device)
 
+@torch.compiler.disable     # a compiler would trace its making
 def sample_matrix(
     temporal_dim:int, # moments t
     num_samples:int, # samples n of a span
@@ -86,6 +87,7 @@ def sample_matrix(
     "The sparse mask as a matrix that takes rows n·t+moment and gives spans"
     return _matrix((temporal_dim, num_samples, num_samples_per_bin, boundary_ratio), torch.device(device))
 
+@torch.compiler.disable     # compilers know no sparse products
 def match_spans(
     x:torch.Tensor, # features (b,c,t)
     weight:torch.Tensor, # of the convolution over samples, (o,c,n) or (o,c,n,1,1)
@@ -115,11 +117,11 @@ class BMN(BaseLocalizer):
         soft_nms_low_threshold:float, # see `soft_nms`
         soft_nms_high_threshold:float, # see `soft_nms`
         post_process_top_k:int, # proposals kept of a video
-        feature_extraction_interval:int=16, # frames of a feature
         loss_cls=dict(type='BMNLoss'), # see `BMNLoss`, or a dict with type
         hidden_dim_1d:int=256, # channels of the features inside, a multiple of 4
         hidden_dim_2d:int=128, # channels of the map
         hidden_dim_3d:int=512, # outputs of the convolution over samples
+        feature_extraction_interval:int=16, # frames of a feature
         save_mask:bool=False, # store the dense mask in the state dict, for other programs?
     ):
         super().__init__()
@@ -138,12 +140,13 @@ class BMN(BaseLocalizer):
         self.x_2d_p = nn.Sequential(conv(h3, h2, 1), relu, conv(h2, h2, 3), relu, conv(h2, h2, 3), relu, conv(h2, 2, 1), nn.Sigmoid())
         inside = torch.arange(temporal_dim)[:,None] + torch.arange(temporal_dim) < temporal_dim
         self.register_buffer('bm_mask', inside.float(), persistent=False)
-    @property
-    def sample_mask(self):
-        "The dense mask (t, n·t·t), made when it is asked for"
-        return dense_mask(*self.samples)
 
 # %% ../../nbs/localization/620_bmn.ipynb #ef272ed4
+@patch(as_prop=True)
+def sample_mask(self:BMN):
+    "The dense mask (t, n·t·t), made when it is asked for"
+    return dense_mask(*self.samples)
+
 @patch
 def proposal_map(self:BMN,
     x:torch.Tensor, # features inside (b,c,t)

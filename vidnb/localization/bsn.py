@@ -82,6 +82,7 @@ def loss(self:TEM, scores, gt_bbox):
     if len(gt_bbox) != len(scores): raise ValueError(f'true spans of {len(gt_bbox)} videos for {len(scores)} videos')
     return self.loss_of(scores, *self.generate_labels(gt_bbox, scores.device))
 
+# %% ../../nbs/localization/610_bsn.ipynb #2e7673b3
 @patch
 @torch.no_grad()
 def forward_test(self:TEM, raw_feature, video_meta):
@@ -117,10 +118,10 @@ class PEM(BaseLocalizer):
         soft_nms_low_threshold:float, # see `soft_nms`
         soft_nms_high_threshold:float, # see `soft_nms`
         post_process_top_k:int, # proposals kept of a video
-        feature_extraction_interval:int=16, # frames of a feature
         fc1_ratio:float=.1, # factor before each activation
         fc2_ratio:float=.1,
         output_dim:int=1, # what comes out; the first is used
+        feature_extraction_interval:int=16, # frames of a feature
         average_first:bool=False, # the seed's loss, in which weights cancel?
     ):
         super().__init__()
@@ -154,6 +155,7 @@ def loss(self:PEM, scores, reference_temporal_iou, generator=None):
     if self.average_first: return dict(loss=F.smooth_l1_loss(p, iou))
     return dict(loss=(w*F.smooth_l1_loss(p, iou, reduction='none')).sum()/w.sum().clamp(min=1))
 
+# %% ../../nbs/localization/610_bsn.ipynb #ce934f00
 @patch
 @torch.no_grad()
 def forward_test(self:PEM, bsp_feature, tmin, tmax, tmin_score, tmax_score, video_meta):

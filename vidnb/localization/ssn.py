@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from torch import nn
 from ..models.layers import normal_init
 from ..transforms.compose import build
-from .boundary_losses import nested
+from .boundary_losses import nested_setting
 from .localizer import BaseLocalizer
 
 # %% ../../nbs/localization/630_ssn.ipynb #d9bff9b6
@@ -247,7 +247,7 @@ def tick_features(self:SSN,
 )->torch.Tensor: # (t,c)
     "Features of a video's ticks, a few frames at a time"
     if imgs.dim() != 5: raise ValueError(f'frames of a video have shape {tuple(imgs.shape)}; (crops, ticks, channels, height, width) was expected')
-    n = nested(self.test_cfg or {}, 'ssn', 'sampler', 'batch_size', default=16)
+    n = nested_setting(self.test_cfg or {}, 'ssn', 'sampler', 'batch_size', default=16)
     imgs = imgs.reshape(len(imgs), -1, self.in_channels, *imgs.shape[-2:])
     return torch.cat([self.frame_features(part).unflatten(0, (len(imgs), -1)).mean(0) for part in imgs.split(n, 1)])
 
