@@ -45,7 +45,7 @@ def settings_of(
     given = cfg if isinstance(cfg, Mapping) else vars(cfg)
     return SimpleNamespace(**{**{k: get(cfg, k) for k in names}, **{k: v for k,v in given.items() if isinstance(k, str) and not k.startswith('_')}})
 
-# %% ../../nbs/datasets/330_ssn.ipynb #b32ab1d5
+# %% ../../nbs/datasets/330_ssn.ipynb #61784be1
 class SSNDataset(BaseDataset):
     "Proposals of untrimmed videos with their frames, for structured segment networks"
     def __init__(self,
@@ -81,36 +81,44 @@ class SSNDataset(BaseDataset):
         if self.reg_norm_consts.shape != (2, 2): raise ValueError(f'reg_normalize_constants have shape {self.reg_norm_consts.shape}; expected (2,2): means, and standard deviations')
         if verbose: get_root_logger().info('%s', self.summary())
 
-    def _set_up(self, train_cfg, test_cfg):
-        self.train_cfg, self.test_cfg = train_cfg, test_cfg
-        self.assigner = settings_of(train_cfg, 'ssn.assigner', SSN_TRAIN['ssn']['assigner'], 'train_cfg')
-        self.sampler = s = settings_of(train_cfg, 'ssn.sampler', SSN_TRAIN['ssn']['sampler'], 'train_cfg')
-        self.test_interval = settings_of(test_cfg, 'ssn.sampler', ['test_interval'], 'test_cfg').test_interval
-        self.evaluater = settings_of(test_cfg, 'ssn.evaluater', ['top_k', 'nms'], 'test_cfg')
-        total = s.positive_ratio + s.background_ratio + s.incomplete_ratio
-        self.proposals_per_video, self.positive_per_video, self.background_per_video = s.num_per_video, int(s.num_per_video*s.positive_ratio/total), int(s.num_per_video*s.background_ratio/total)
-        self.incomplete_per_video = self.proposals_per_video - self.positive_per_video - self.background_per_video
+# %% ../../nbs/datasets/330_ssn.ipynb #ff34995a
+@patch
+def _set_up(self:SSNDataset, train_cfg, test_cfg):
+    self.train_cfg, self.test_cfg = train_cfg, test_cfg
+    self.assigner = settings_of(train_cfg, 'ssn.assigner', SSN_TRAIN['ssn']['assigner'], 'train_cfg')
+    self.sampler = s = settings_of(train_cfg, 'ssn.sampler', SSN_TRAIN['ssn']['sampler'], 'train_cfg')
+    self.test_interval = settings_of(test_cfg, 'ssn.sampler', ['test_interval'], 'test_cfg').test_interval
+    self.evaluater = settings_of(test_cfg, 'ssn.evaluater', ['top_k', 'nms'], 'test_cfg')
+    total = s.positive_ratio + s.background_ratio + s.incomplete_ratio
+    if s.num_per_video < 1 or min(s.positive_ratio, s.background_ratio, s.incomplete_ratio) < 0 or not total: raise ValueError(f'train_cfg.ssn.sampler has {s.num_per_video} proposals in shares of {s.positive_ratio}, {s.background_ratio} and {s.incomplete_ratio}')
+    self.proposals_per_video, self.positive_per_video, self.background_per_video = s.num_per_video, int(s.num_per_video*s.positive_ratio/total), int(s.num_per_video*s.background_ratio/total)
+    self.incomplete_per_video = self.proposals_per_video - self.positive_per_video - self.background_per_video
 
-    def load_annotations(self):
-        infos = [dict(frame_dir=self.path_of(v['video_id']), **v) for v in read_proposals(self._frames_file())]
-        kept = [v for v in infos if v['gts'] or (self.test_mode and not self.filter_gt)]
-        for v in kept:
-            for o in v['gts'] + v['proposals']: o.frame_dir = v['frame_dir']
-        if len(kept) < len(infos): logging.getLogger('vidnb').info('%s: %d of %d videos have annotated spans', self.ann_file, sum(bool(v['gts']) for v in infos), len(infos))
-        if not kept: raise ValueError(f'{self.ann_file}: none of the {len(infos)} videos has an annotated span')
-        return kept
+@patch
+def _frames_file(self:SSNDataset):
+    "The proposal file of frames, which is made if only one of fractions is there"
+    fn = Path(self.ann_file)
+    if 'normalized_' not in fn.name: return fn
+    std = fn.with_name(fn.name.replace('normalized_', ''))
+    if std.is_file(): return std
+    if not self.data_prefix or not Path(self.data_prefix).is_dir(): raise FileNotFoundError(f'{fn} holds fractions; {std} is not there, and to make it data_prefix has to be the folder of the frames, not {self.data_prefix!r}')
+    lost = denormalize_proposals(fn, std, frame_counts(self.data_prefix, self.filename_tmpl))
+    if lost: logging.getLogger('vidnb').warning('%s: %d videos have no frames in %s and are left out, such as %s', std, len(lost), self.data_prefix, lost[0])
+    return std
 
-    def _frames_file(self):
-        fn = Path(self.ann_file)
-        if 'normalized_' not in fn.name: return fn
-        std = fn.with_name(fn.name.replace('normalized_', ''))
-        if std.is_file(): return std
-        if not self.data_prefix or not Path(self.data_prefix).is_dir(): raise FileNotFoundError(f'{fn} holds fractions; {std} is not there, and to make it data_prefix has to be the folder of the frames, not {self.data_prefix!r}')
-        lost = denormalize_proposals(fn, std, frame_counts(self.data_prefix, self.filename_tmpl))
-        if lost: logging.getLogger('vidnb').warning('%s: %d videos have no frames in %s and are left out, such as %s', std, len(lost), self.data_prefix, lost[0])
-        return std
+# %% ../../nbs/datasets/330_ssn.ipynb #e4487faa
+@patch
+def load_annotations(self:SSNDataset)->list: # a dict for each video: frame_dir, video_id, total_frames, gts, proposals
+    "Videos with their annotated spans and proposals"
+    infos = [dict(frame_dir=self.path_of(v['video_id']), **v) for v in read_proposals(self._frames_file())]
+    kept = [v for v in infos if v['gts'] or (self.test_mode and not self.filter_gt)]
+    for v in kept:
+        for o in v['gts'] + v['proposals']: o.frame_dir = v['frame_dir']
+    if len(kept) < len(infos): logging.getLogger('vidnb').info('%s: %d of %d videos have annotated spans', self.ann_file, sum(bool(v['gts']) for v in infos), len(infos))
+    if not kept: raise ValueError(f'{self.ann_file}: none of the {len(infos)} videos has an annotated span')
+    return kept
 
-# %% ../../nbs/datasets/330_ssn.ipynb #8f210c70
+# %% ../../nbs/datasets/330_ssn.ipynb #8b2ecdd9
 @patch
 def get_positives(self:SSNDataset,
     gts:list, # annotated `SSNInstance`s of a video
@@ -137,6 +145,7 @@ def get_negatives(self:SSNDataset,
     rest = [p for p,is_part in zip(proposals, part) if not is_part]
     return [p for p,is_part in zip(proposals, part) if is_part], [p for p in rest if p.best_iou < background_iou_threshold and p.coverage > background_coverage_threshold]
 
+# %% ../../nbs/datasets/330_ssn.ipynb #58afc55c
 @patch
 def construct_proposal_pools(self:SSNDataset):
     "Sort the proposals of every video by kind, into `kinds` of each video and the pools of all"
@@ -156,6 +165,7 @@ def _compute_reg_normalize_constants(self:SSNDataset):
     std = targets.std(0)
     return np.stack([targets.mean(0), np.where(std > 0, std, 1.)])
 
+# %% ../../nbs/datasets/330_ssn.ipynb #1d1b2a60
 @patch
 def get_all_gts(self:SSNDataset)->dict: # {class, from 0 on: {id of a video: list of [start, end] as fractions}}
     "Annotated spans of all videos by class"
@@ -170,7 +180,7 @@ def summary(self:SSNDataset)->str: # one line
     pools = self.positive_pool, self.incomplete_pool, self.background_pool
     return f'{self!r}: {sum(len(v["gts"]) for v in self.video_infos)} annotated spans, {sum(len(v["proposals"]) for v in self.video_infos)} proposals; pools of ' + ', '.join(f'{len(p)} {k}' for k,p in zip(KINDS, pools))
 
-# %% ../../nbs/datasets/330_ssn.ipynb #ae055e2f
+# %% ../../nbs/datasets/330_ssn.ipynb #b8fc2626
 @patch
 def _draw(self:SSNDataset, own, pool, n, kind):
     "`n` of `own`, or of `pool` where there are none: ((video, instance), kind) of each"
@@ -184,6 +194,7 @@ def _sampled(self:SSNDataset, idx):
     counts, pools = (self.positive_per_video, self.incomplete_per_video, self.background_per_video), (self.positive_pool, self.incomplete_pool, self.background_pool)
     return [p for kind,(n,pool) in enumerate(zip(counts, pools)) for p in self._draw(self.kinds[idx][kind] if self.video_centric else [], pool, n, kind)]
 
+# %% ../../nbs/datasets/330_ssn.ipynb #9bc85845
 @patch
 def _stages(self:SSNDataset, spans, totals):
     "Scale factors (p,2) of spans (p,2) in videos of `totals` frames"
@@ -201,8 +212,10 @@ def _get_stage(self:SSNDataset, proposal, num_frames):
 @patch
 def sample(self:SSNDataset, idx:int)->dict:
     "What a pipeline starts from, whatever it is for"
-    return dict(self.video_infos[idx], filename_tmpl=self.filename_tmpl, modality=self.modality, start_index=self.start_index)
+    v = self.video_infos[idx]
+    return dict(v, gts=list(v['gts']), proposals=list(v['proposals']), filename_tmpl=self.filename_tmpl, modality=self.modality, start_index=self.start_index)
 
+# %% ../../nbs/datasets/330_ssn.ipynb #f2ecd63d
 @patch
 def prepare_train_frames(self:SSNDataset, idx:int):
     "A sample for training: `out_proposals` of the three kinds, with what a network should say of each"
@@ -227,7 +240,7 @@ def prepare_test_frames(self:SSNDataset, idx:int):
     return self.pipeline(dict(out, relative_proposal_list=spans.astype(np.float32), proposal_tick_list=(bounds*ticks).astype(np.int32), reg_norm_consts=self.reg_norm_consts,
         scale_factor_list=np.divide(real, reach, out=np.ones(reach.shape), where=reach > 0).astype(np.float32)))
 
-# %% ../../nbs/datasets/330_ssn.ipynb #4b9d5442
+# %% ../../nbs/datasets/330_ssn.ipynb #86b1acdc
 _scores = ('relative_proposal_list', 'activity_scores', 'completeness_scores', 'bbox_preds')
 
 def ssn_scores(
@@ -245,6 +258,7 @@ def ssn_scores(
         if not np.isfinite(o).all(): raise ValueError(f'{name}: {what} of proposal {np.argwhere(~np.isfinite(o))[0,0]} are not all numbers')
     return spans, act, comp, reg
 
+# %% ../../nbs/datasets/330_ssn.ipynb #e7514495
 @patch
 def _check_results(self:SSNDataset, results):
     if not isinstance(results, (list, tuple)) or len(results) != len(self): raise ValueError(f'{len(self)} videos need a list of as many results; got {type(results).__name__}' + (f' of {len(results)}' if hasattr(results, '__len__') else ''))

@@ -18,7 +18,7 @@ import numpy as np
 from ..core.spans import pairwise_temporal_iou
 from ..localization.proposals import load_localize_proposal_file, write_localize_proposal_file
 
-# %% ../../nbs/datasets/328_ssn_proposals.ipynb #ad110dda
+# %% ../../nbs/datasets/328_ssn_proposals.ipynb #12557377
 def regression_targets(
     proposals, # (n,2) start and end, frames
     gts, # (m,2) annotated spans, frames, at least one
@@ -33,6 +33,7 @@ def regression_targets(
     best = (inter/(length[:,None] + size - inter)).argmax(1)
     return np.stack([(g.mean(1)[best] - p.mean(1))/length, np.log(size[best]/length)], 1)
 
+# %% ../../nbs/datasets/328_ssn_proposals.ipynb #05c297cf
 class SSNInstance:
     "A stretch of a video, an annotated or a proposed one"
     def __init__(self,
@@ -62,7 +63,7 @@ def spans_of(
     "Start and end frame of each"
     return np.array([(o.start_frame, o.end_frame) for o in instances], np.int64).reshape(-1, 2)
 
-# %% ../../nbs/datasets/328_ssn_proposals.ipynb #895a1fab
+# %% ../../nbs/datasets/328_ssn_proposals.ipynb #eb5322ae
 def _instance(row, n, at, truth):
     "An `SSNInstance` of words, or None for a span that is not in the video"
     try:
@@ -75,6 +76,7 @@ def _instance(row, n, at, truth):
     if not s < e or s >= n: return None
     return SSNInstance(s, e, n, label, *([1.] if truth else nums[1:3]))
 
+# %% ../../nbs/datasets/328_ssn_proposals.ipynb #f7ef9cf3
 def read_proposals(
     fn, # proposal file whose spans are frames
 )->list: # a dict for each video: video_id, total_frames, gts and proposals, lists of `SSNInstance`
@@ -90,7 +92,7 @@ def read_proposals(
     if dropped: logging.getLogger('vidnb').info('%s: %d spans are empty or begin after the end of their video; they are left out', fn, dropped)
     return out
 
-# %% ../../nbs/datasets/328_ssn_proposals.ipynb #f71cc0b0
+# %% ../../nbs/datasets/328_ssn_proposals.ipynb #24225c88
 def frame_counts(
     root, # folder with a folder of images for each video
     filename_tmpl:str='img_{:05d}.jpg', # names of the images; flow has a slot before it for x and y
@@ -100,6 +102,7 @@ def frame_counts(
     head, tail = filename_tmpl.format(*(['x'] if flow else []), 0).split('0', 1)[0], Path(filename_tmpl).suffix
     return {o.name: sum(f.name.startswith(head) and f.name.endswith(tail) for f in o.iterdir()) for o in sorted(Path(root).iterdir()) if o.is_dir()}
 
+# %% ../../nbs/datasets/328_ssn_proposals.ipynb #6d3ebb02
 def denormalize_proposals(
     src, # proposal file whose spans are fractions of the video
     dest, # file to write: the same with frames
