@@ -167,7 +167,7 @@ def _rounds_of(one, other, n_other):
         left, one, other = left[keep], one[keep], other[keep]
     return np.concatenate(accepted) if accepted else left
 
-# %% ../../nbs/metrics/110_localization.ipynb #e7de093f
+# %% ../../nbs/metrics/110_localization.ipynb #4ca18e91
 def _order(scores):
     "Indices from the highest to the lowest score, of equal ones the later first"
     if np.isnan(scores).any(): raise ValueError(f'the score of detection {int(np.isnan(scores).argmax())} is NaN')
@@ -182,19 +182,30 @@ def _sorted(key, *rest):
         by[tied] = by[tied][np.lexsort((*(r[by[tied]] for r in rest), k[tied]))]
     return by
 
+def _sure(p, t, level, rank, shape):
+    "For each true span and threshold, an array of `shape`, the rank of the best detection that has no other span to take"
+    alone = np.bincount(p)[p] == 1
+    best = np.full(shape[0]*shape[1], np.iinfo(np.int64).max)
+    np.minimum.at(best, t[alone]*shape[1] + level[alone] - 1, rank[p[alone]])
+    return ~alone, np.minimum.accumulate(best.reshape(shape)[:, ::-1], 1)[:, ::-1]
+
 def _matches(group, spans, rank, true_group, true_spans, thresholds):
     "(threshold, detection, true span) of every match"
-    pairs = [*zip(*_pairs(group, spans, true_group, true_spans, min(thresholds)))]
+    pairs, by, n, m = [*zip(*_pairs(group, spans, true_group, true_spans, min(thresholds)))], np.argsort(thresholds), len(spans), len(true_spans)
     if not pairs: return (np.empty(0, np.int64),)*3
     p, t, iou = (np.concatenate(o) for o in pairs)
-    by = _sorted((rank[p] << 31) - (iou*(1 << 30)).astype(np.int64), -t, -iou)
-    p, t, iou = p[by], t[by], iou[by]
-    reach = iou >= np.asarray(thresholds)[:, None]
-    k = np.repeat(np.arange(len(reach)), np.count_nonzero(reach, 1))
-    i = np.flatnonzero(reach) - k*len(p)
-    won = _rounds_of(k*len(spans) + p[i], k*len(true_spans) + t[i], len(thresholds)*len(true_spans))
-    k, i = k[won], i[won]
-    return k, p[i], t[i]
+    level = np.searchsorted(np.asarray(thresholds)[by], iou, 'right')
+    open_, sure = _sure(p, t, level, rank, (m, len(by)))
+    p, t, iou, level = p[open_], t[open_], iou[open_], level[open_]
+    k, i = np.nonzero((np.arange(len(by))[:, None] < level) & (rank[p] < sure.T[:, t]))
+    at_rank = np.empty(n, np.int64)
+    at_rank[rank] = np.arange(n)
+    tk, tt = np.nonzero(sure.T < n)
+    k, p, t, iou = np.append(k, tk), np.append(p[i], at_rank[sure[tt, tk]]), np.append(t[i], tt), np.append(iou[i], np.ones(len(tt)))
+    order = _sorted((k*n + rank[p] << 31) - (iou*(1 << 30)).astype(np.int64), -t, -iou)
+    k, p, t = k[order], p[order], t[order]
+    won = _rounds_of(k*n + p, k*m + t, len(by)*m)
+    return by[k[won]], p[won], t[won]
 
 def match_detections(
     group, # (n,) whole numbers from 0: the video, or the class in a video, of each detection; -1: one without truth
