@@ -33,7 +33,10 @@ Modules:
 - `vidnb.interop.zoos`: One network, five libraries, five names for each of its weights: a table that is read in both directions
 - `vidnb.learn.callbacks`: Evaluate by the papers' metrics and keep the best file, average the weights, mend batch norms, stop at a loss that is no number
 - `vidnb.learn.distributed`: The same training on more cores, GPUs or nodes: what is shared, what is exact, and how it is started
+- `vidnb.learn.features`: A recogniser that slides over a video and leaves a row of numbers for every step
 - `vidnb.learn.learner`: One call from data and an architecture to a fastai `Learner` that trains, predicts on files of any length, and can be sent to someone
+- `vidnb.learn.localizer`: Train on features, see truth and what was found on a time line, and ask about a new film
+- `vidnb.learn.localizer_tasks`: Four kinds of network, one question: a loss of a batch, and actions in seconds
 - `vidnb.learn.metrics`: The scores of the papers as fastai metrics, so that they stand in the table of epochs, and several models scored as one
 - `vidnb.learn.mixing`: mixup and CutMix while a learner trains, on the device; validation sees real clips
 - `vidnb.learn.optimizers`: Which parameter learns how fast: groups with multipliers, for PyTorch and for every schedule of fastai
@@ -48,15 +51,20 @@ Modules:
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
 - `vidnb.learn.train`: `vidnb train`: a folder of videos in, a run that can be stopped, shared and resumed out
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
+- `vidnb.loading.feature_files`: Which second of the video a row of features stands for, whoever wrote the file
 - `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
+- `vidnb.loading.localization_loaders`: Features of long videos and the seconds of what happens in them, as fastai's batches
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
+- `vidnb.localization.anchor_free`: Every moment of a pyramid says what happens there, and how long ago it began and when it will end
 - `vidnb.localization.bmn`: Every span of a video is scored at once, and the samples it takes are never multiplied out
 - `vidnb.localization.boundary_losses`: Starts and ends are rare: losses that balance, losses that draw, and one that keeps the hardest
 - `vidnb.localization.bsn`: Which moments look like a start or an end, which pairs of them are worth a second look, and how good each pair is
+- `vidnb.localization.feature_pyramid`: Transformer blocks that look around themselves only, halve time, and do not see where a batch was padded
 - `vidnb.localization.localizer`: From the spans of a video to the label of every moment, and from scored spans to proposals in seconds
 - `vidnb.localization.proposals`: From scores of where actions start and end to spans worth a second look, and a feature of each
+- `vidnb.localization.span_targets`: Points of a pyramid, what each should say, and losses for classes that are rare and for ends that are apart
 - `vidnb.localization.ssn`: A proposal and what lies before and after it, asked three things: which action, is it whole, where does it begin and end
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.localization.tal_files`: ActivityNet's json and THUMOS14's text files as tables of spans, and back
@@ -123,6 +131,7 @@ Modules:
 - `vidnb.view.cam`: Class-activation maps over space and time, for any recogniser: which part of which frame speaks for a class
 - `vidnb.view.confusion`: Classes that are taken for each other beside each other, the worst of them by name, and a closer look at one block
 - `vidnb.view.embeddings`: What a layer says of each clip, laid out in a plane: which clips a network takes for alike, and which neighbours a clip has
-- `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures"""
+- `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures
+- `vidnb.view.timelines`: What happens in a long video and what was found, on one axis of seconds, with frames above"""
 
 __version__ = "0.0.1"

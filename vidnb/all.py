@@ -59,6 +59,8 @@ from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
 from vidnb.loading.loaders import *
 from vidnb.loading.show import *
+from vidnb.loading.feature_files import *
+from vidnb.loading.localization_loaders import *
 from vidnb.models.layers import *
 from vidnb.models.fuse_bn import *
 from vidnb.models.backbones2d import *
@@ -92,6 +94,9 @@ from vidnb.localization.localizer import *
 from vidnb.localization.bsn import *
 from vidnb.localization.bmn import *
 from vidnb.localization.ssn import *
+from vidnb.localization.feature_pyramid import *
+from vidnb.localization.span_targets import *
+from vidnb.localization.anchor_free import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
@@ -99,6 +104,7 @@ from vidnb.view.confusion import *
 from vidnb.view.results import *
 from vidnb.view.cam import *
 from vidnb.view.embeddings import *
+from vidnb.view.timelines import *
 from vidnb.learn.learner import *
 from vidnb.learn.metrics import *
 from vidnb.learn.mixing import *
@@ -115,6 +121,9 @@ from vidnb.learn.resume import *
 from vidnb.learn.runs import *
 from vidnb.learn.distributed import *
 from vidnb.learn.train import *
+from vidnb.learn.features import *
+from vidnb.learn.localizer_tasks import *
+from vidnb.learn.localizer import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_tal import *
