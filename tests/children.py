@@ -1,5 +1,5 @@
 """Processes that tests start without importing everything again: forks of this one, with output and exit status of their own."""
-import os, signal, sys, tempfile, traceback, warnings
+import os, signal, sys, tempfile, warnings
 from types import SimpleNamespace
 
 def _be(f, args, files):
@@ -11,8 +11,8 @@ def _be(f, args, files):
     code = 0
     try: f(*args)
     except SystemExit as e: code = e.code if isinstance(e.code, int) else 1
-    except KeyboardInterrupt: code = 130; traceback.print_exc()
-    except BaseException: code = 1; traceback.print_exc()
+    except KeyboardInterrupt: code = 130; sys.excepthook(*sys.exc_info()) # as a script ends
+    except BaseException: code = 1; sys.excepthook(*sys.exc_info())
     sys.stdout.flush(); sys.stderr.flush()
     os._exit(code)
 
