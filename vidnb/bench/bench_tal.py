@@ -11,14 +11,10 @@ __all__ = ['anet_sized', 'first_videos', 'recall_loops', 'precision_loops', 'sup
            'feature_loops', 'tal_row', 'crowded', 'bench_tal', 'tal_bench_text']
 
 # %% ../../nbs/bench/983_bench_tal.ipynb #1a8d1173
-import json
-import os
-import subprocess
-import sys
 import time
-from importlib.util import find_spec
 import numpy as np
 import pandas as pd
+from .bench_bmn import bmn_row
 from .benchmarks import race, ratio
 from ..core.environment import atomic_path
 from ..core.spans import pairwise_temporal_iou, soft_nms, soft_nms_batch, temporal_iop, temporal_iou
@@ -197,50 +193,11 @@ def _small_rows(rounds, n_videos=64):
     yield tal_row(f'BSP features of {len(p)} proposals', lambda: [bsp_features(a, p) for _ in range(5)], lambda: feature_loops(a, p), rounds, per=5, target=40)
 
 # %% ../../nbs/bench/983_bench_tal.ipynb #eab17c9e
-_child = """
-import json, resource, sys, time
-import numpy as np, torch
-from torch.nn import functional as F
-from vidnb.core.spans import soft_nms
-from vidnb.localization import bmn
-dense, n, batch = sys.argv[1] == 'dense', int(sys.argv[2]), int(sys.argv[3])
-torch.set_num_threads(1); torch.manual_seed(0)
-m, x = bmn.bmn_anet().eval(), torch.randn(n, 400, 100)
-meta = [dict(video_name=str(i), duration_frame=1000, duration_second=40.) for i in range(n)]
-mask = m.sample_mask if dense else None
-
-def in_loops(x):
-    base = m.x_1d_b(x)
-    maps = m.x_2d_p(m.x_3d_p(torch.matmul(m.x_1d_p(base), mask).view(len(x), -1, m.samples[1], 100, 100)).squeeze(2))
-    s, e, conf = m.x_1d_s(base)[0,0].numpy(), m.x_1d_e(base)[0,0].numpy(), maps[0].numpy()
-    def bins(v, i): return [k == i or 0 < k < 99 and (v[k] > v[k-1] and v[k] > v[k+1] or v[k] > .5*v.max()) for k in range(100)]
-    first, last, rows = bins(s, 0), bins(e, 99), []
-    for d in range(100):
-        for k in range(100):
-            if k + d + 1 < 100 and first[k] and last[k+d+1]: rows.append([k/100, (k+d+1)/100, s[k]*e[k+d+1]*conf[1,d,k]*conf[0,d,k]])
-    rows = soft_nms(np.array(rows), .4, .5, .9, 100)
-    rows = rows[np.argsort(rows[:,2], kind='stable')[::-1]][:100]
-    return [dict(proposal_list=[dict(score=float(r[2]), segment=[r[0]*39.68, min(1, r[1])*39.68]) for r in rows])]
-
-with torch.no_grad():
-    t, out = time.process_time(), []
-    for i in range(0, n, batch): out += in_loops(x[i:i+1]) if dense else m.forward_test(x[i:i+batch], meta[i:i+batch])
-print(json.dumps(dict(s=(time.process_time() - t)/n, mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, scores=[p['score'] for p in out[0]['proposal_list']])))
-"""
-
-def _bmn_side(side, n, batch):
-    "Seconds a video, peak memory in MB and the scores of the first video, in a process of its own"
-    env = dict(os.environ, OMP_NUM_THREADS='1')
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', _child, side, str(n), str(batch)], capture_output=True, text=True, env=env)
-    if done.returncode: raise RuntimeError(f'the {side} side of BMN stopped: {done.stderr[-500:]}')
-    return json.loads(done.stdout.splitlines()[-1])
-
-def _bmn_rows(n=4):
-    if find_spec('vidnb.localization.bmn') is None: return
-    loops, own = _bmn_side('dense', 1, 1), _bmn_side('sparse', n, n)
-    _same(own['scores'], loops['scores'], 'BMN', 1e-5)
-    yield {'work': 'BMN forward and decoding of 100 videos', 'loops ms': 1e5*loops['s'], 'of which run': '1%', 'vidnb ms': 1e5*own['s'], 'times': loops['s']/own['s'],
-           'loops peak MB': loops['mb'], 'vidnb peak MB': own['mb']}
+def _bmn_rows(videos, rounds):
+    row = bmn_row(videos, rounds, memory=videos >= 4)
+    if row['difference'] > 1e-5: raise AssertionError(f'BMN: the loops give other numbers, {row["difference"]} off')
+    yield {'work': f'BMN forward and decoding of {videos} videos', 'loops ms': 1e3*row['published s'], 'of which run': f'{min(rounds, videos)/videos:.0%}', 'vidnb ms': 1e3*row['vidnb s'], 'times': row['ratio'],
+           'loops peak MB': row.get('published MiB', np.nan), 'vidnb peak MB': row.get('vidnb MiB', np.nan)}
 
 # %% ../../nbs/bench/983_bench_tal.ipynb #0f40dbbc
 def bench_tal(
@@ -248,9 +205,10 @@ def bench_tal(
     rounds:int=3, # how often each way is timed
     out=None, # csv file for the table
     n_videos:int=4926, # videos of the two large rows
+    bmn_videos:int=100, # videos that go through BMN; below 4 its memory is not measured
 )->pd.DataFrame: # a row for each piece of work
     "Time the numbers of temporal localisation beside loops"
-    table = pd.DataFrame([*_large_rows(rounds, full, n_videos), *_small_rows(rounds), *_bmn_rows()])
+    table = pd.DataFrame([*_large_rows(rounds, full, n_videos), *_small_rows(rounds), *_bmn_rows(bmn_videos, rounds)])
     if out is not None:
         with atomic_path(out) as tmp: table.to_csv(tmp, index=False)
     return table
