@@ -50,6 +50,7 @@ def made_up_sequence(
     tr = pd.concat([table(f[k], track[k], drift(k, 1), conf=.9, cls=-1), table(f[wrong], track.max() + 1 + f[wrong]//40, drift(wrong, 1) + 400, conf=.5, cls=-1)])
     return gt, tr.drop_duplicates(['frame', 'id'])
 
+# %% ../../nbs/bench/987_bench_metrics.ipynb #39a3749f
 def made_up_benchmark(
     folder, # where to
     sizes=MOT17_SIZES, # (frames, people) of each sequence
@@ -101,6 +102,7 @@ def largest_difference(
     both = sorted(a.keys() & b.keys())
     return max(float(np.abs(np.asarray(a[k], float) - np.asarray(b[k], float)).max()) for k in both), len(both)
 
+# %% ../../nbs/bench/987_bench_metrics.ipynb #298579f1
 def bench_mot(
     sizes=MOT17_SIZES, # (frames, people) of each sequence
     rounds:int=3, # how often each side is timed

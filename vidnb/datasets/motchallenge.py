@@ -50,6 +50,7 @@ def _first_fault(name, lines, sep):
             if what in ('frame', 'id', 'cls') and v != int(v): return f'{name}:{n}: {what} is {c.strip()}; it is a whole number'
             if what == 'frame' and v < 1: return f'{name}:{n}: frame is {c.strip()}; frames count from 1'
 
+# %% ../../nbs/datasets/350_motchallenge.ipynb #b306ad60
 def parse_mot(
     text:str, # lines of a file
     name='text', # how messages call it
@@ -173,6 +174,7 @@ def find_results(
     if not files: raise ValueError(f'{pred} has no result: there is no text file in it')
     return {p.stem: (lambda p=p: read_mot(p)) for p in files}
 
+# %% ../../nbs/datasets/350_motchallenge.ipynb #fa72a643
 def evaluate_mot(
     truth, # folder of sequences, or one file
     pred, # results: file, folder or zip

@@ -41,6 +41,7 @@ class MOTScene:
                         (np.cumsum(gt)-1)[self.i[both]], (np.cumsum(tr)-1)[self.j[both]], self.iou[both], self.n_frames)
     def __repr__(self): return f'{self.n_frames} frames; truth: {len(self.gt_id)} boxes of {self.n_gt}; tracker: {len(self.tr_id)} of {self.n_tr}; {len(self.i)} pairs'
 
+# %% ../../nbs/metrics/120_mot.ipynb #2d76ca1b
 def _side(frame, ids, name):
     "Order by frame, and the frames and ids as int64 in it; `ValueError` for what cannot be one side of a scene"
     frame, ids = (np.asarray(o) if len(o) else np.empty(0, np.int64) for o in (frame, ids))
@@ -98,6 +99,7 @@ def _clear_matches(s, threshold):
     solve_frames(open_frames, s.gt_frame, s.tr_frame, i, j, weigh, done)
     return i[hit], j[hit], iou[hit], before
 
+# %% ../../nbs/metrics/120_mot.ipynb #0e58ef69
 CLEAR_COUNTS = ('CLR_TP', 'CLR_FN', 'CLR_FP', 'IDSW', 'MT', 'PT', 'ML', 'Frag', 'MOTP_sum', 'CLR_Frames')
 
 def _clear_final(r):
