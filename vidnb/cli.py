@@ -13,6 +13,7 @@ __all__ = ['demo_video', 'save_figure', 'demo', 'predict', 'tell', 'tell_jobs', 
 # %% ../nbs/990_cli.ipynb #cca51315
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -388,6 +389,7 @@ def _train(sub):
         from vidnb.learn.train import train
         load = dict(bs=a.bs, clip_len=a.clip_len, frame_interval=a.frame_interval, size=a.size, on_fault=a.on_fault) | ({} if a.workers is None else dict(num_workers=a.workers))
         train(a.data, a.run, a.arch, a.recipe, a.epochs, a.lr, a.precision, a.weights, a.seed, dict(accumulate=a.accumulate, clip=a.clip, ema=a.ema), **load)
+        if os.environ.get('RANK', '0') == '0': print(f'in {a.run}: learner.pth for vidnb predict --learner; best: the best weights; parts: curves, scores and settings; checkpoints: to go on from')
         return 0
     return c, do
 
