@@ -237,14 +237,16 @@ def test_many_processes_write_one_record(method):
 def test_a_scan_is_stopped_by_the_keyboard(folder, monkeypatch):
     "Its processes end with it"
     monkeypatch.setattr(faults, '_serve', "import sys, time\nprint('{}', flush=True)\nprint('{}', flush=True)\ntime.sleep(100)")
-    made, started = [], threading.Event()
-    start = faults._Checker.start
-    def begin(self):
-        start(self)
-        made.append(self.p)
+    made, started, popen = [], threading.Event(), faults.subprocess.Popen
+    def begin(*args, **kwargs):
+        made.append(popen(*args, **kwargs))
         if len(made) == 2: started.set()
-    monkeypatch.setattr(faults._Checker, 'start', begin)
-    def press(): started.wait(60) and os.kill(os.getpid(), signal.SIGINT)
+        return made[-1]
+    monkeypatch.setattr(faults.subprocess, 'Popen', begin)
+    def press():
+        started.wait(60)
+        time.sleep(1)   # the scan now waits for its processes; a moment before, Python may go to sleep on a signal that it has not seen
+        os.kill(os.getpid(), signal.SIGINT)
     presser = threading.Thread(target=press)
     # Ctrl-C that strikes while Python collects an object is dropped: loaders which other tests left behind are collected before, and nothing is meanwhile
     gc.collect()
@@ -255,6 +257,5 @@ def test_a_scan_is_stopped_by_the_keyboard(folder, monkeypatch):
     finally:
         gc.enable()
         presser.join()
-    time.sleep(.2)
-    same([p.poll() is not None for p in made], [True]*len(made))
+    for p in made: p.wait(10)   # they would sleep for 100 seconds
     assert len(made) >= 2

@@ -125,10 +125,10 @@ from vidnb.learn.features import *
 from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
 from vidnb.bench.benchmarks import *
-from vidnb.bench.bench_bmn import *
 from vidnb.bench.bench_data import *
-from vidnb.bench.bench_tal import *
+from vidnb.bench.bench_bmn import *
 from vidnb.bench.loader_bench import *
+from vidnb.bench.bench_tal import *
 from vidnb.bench.bench_models import *
 from vidnb.bench.bench_metrics import *
 from vidnb.bench.inference_bench import *

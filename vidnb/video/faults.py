@@ -225,6 +225,9 @@ class _Checker:
         if self.closed: raise RuntimeError('the scan was stopped')
         code = f'import sys; sys.path[:] = {sys.path!r}\n{_serve}'
         self.p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if self.closed: # while the process was being made
+            self.stop()
+            raise RuntimeError('the scan was stopped')
         if self.line(60) != '{}\n': raise RuntimeError(f'the process that should check files does not start: {sys.executable} -c {code!r}')
     def line(self, limit):
         "The next line from the process, '' if it has ended; it is killed after `limit` seconds"
