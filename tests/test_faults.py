@@ -13,7 +13,7 @@ from test_readers import BROKEN, CANNOT, VIDEOS
 from vidnb.core.testing import expect_error, shared_data, test_same as same
 from vidnb.datasets.base import build_dataset
 from vidnb.learn.learner import plain_progress, video_learner
-from vidnb.loading.dataloader import build_dataloader
+from vidnb.loading.dataloader import build_dataloader, workers_ended
 from vidnb.loading.loaders import LoadClip, VideoBlock, VideoDataLoaders
 from vidnb.models.recognizers import tiny3d
 from vidnb.video import faults
@@ -233,6 +233,17 @@ def test_many_processes_write_one_record(method):
     same(folder.is_dir(), True)
     del log, children
     same(folder.exists(), False)
+
+def test_a_worker_that_dies_while_it_hands_over_a_batch():
+    "The connection breaks before the process has ended; it is waited for, and named as PyTorch names it"
+    p = mp.Process(target=time.sleep, args=(.5,))
+    p.start()
+    it = type('Iterator', (), dict(_workers=[p]))()
+    with expect_error(RuntimeError, f'DataLoader worker (pid(s) {p.pid}) exited unexpectedly'):
+        with workers_ended(it): raise ConnectionResetError(104, 'Connection reset by peer')
+    p.join()
+    with expect_error(ValueError, 'else'):
+        with workers_ended(it): raise ValueError('something else')
 
 def test_a_scan_is_stopped_by_the_keyboard(folder, monkeypatch):
     "Its processes end with it"

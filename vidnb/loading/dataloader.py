@@ -15,6 +15,7 @@ import random
 import re
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.connection import wait
 import numpy as np
 from ..core.environment import as_generator
 import torch
@@ -131,14 +132,21 @@ def named_faults(
         if (better := named(e, faults)) is e: raise
         raise better from e
 
+def _ended(it, seconds=5):
+    "Numbers of the worker processes that have ended, or do so before long"
+    workers = {w.sentinel: w.pid for w in getattr(it, '_workers', [])}
+    return [str(workers[o]) for o in wait(list(workers), seconds)]
+
 @contextmanager
 def workers_ended(
     it, # iterator of a PyTorch loader
 ):
     "Its worker processes are stopped if the block fails; the error would keep them alive as long as anyone looks at it"
     try: yield
-    except Exception:
+    except Exception as e:
+        dead = _ended(it) if isinstance(e, (ConnectionError, EOFError)) else [] # a worker that dies while it hands over a batch; PyTorch looks too early to see it
         if hasattr(it, '_shutdown_workers'): it._shutdown_workers()
+        if dead: raise RuntimeError(f'DataLoader worker (pid(s) {", ".join(dead)}) exited unexpectedly') from e
         raise
 
 # %% ../../nbs/loading/405_dataloader.ipynb #583a0d9e

@@ -176,6 +176,7 @@ def claim_folder(
         diff = [f'{k}={had.get(k)!r}, not {v!r}' for k,v in settings.items() if had.get(k) != v]
         if diff: raise ValueError(f'{out} was made with {"; ".join(diff)}. Choose another folder, or overwrite what is there')
         return had['since']
+    if had: time.sleep(.02) # the clock of files moves in steps of some milliseconds, and what lies there is to be older
     with atomic_path(fn) as new:
         new.touch()
         since = new.stat().st_mtime_ns
