@@ -126,6 +126,7 @@ from vidnb.learn.train import *
 from vidnb.learn.features import *
 from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
+from vidnb.function_commands import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_bmn import *
