@@ -68,26 +68,31 @@ def _numbers(raw, sep, n):
     try: return pd.read_csv(io.BytesIO(raw), dtype=kinds | {MOT_FILE_COLUMNS.index(c): np.int64 for c in _whole if MOT_FILE_COLUMNS.index(c) < n}, **how)
     except ValueError: return pd.read_csv(io.BytesIO(raw), dtype=kinds, **how)
 
+def _boxes(raw, sep):
+    "The table of boxes in `raw`, or None if a line of it is none"
+    line = re.search(rb'\S.*', raw)[0].decode(errors='replace').strip()
+    try: df = _numbers(raw, sep, len(line.split(sep) if sep.strip() else line.split())).iloc[:,:9]
+    except (ValueError, OverflowError, pd.errors.ParserError): return None
+    if df.shape[1] < 6: return None
+    df.columns = MOT_FILE_COLUMNS[:df.shape[1]]
+    for c,v in _defaults.items():
+        if c not in df: df[c] = v
+    fine = lambda c, o: o.dtype.kind == 'i' or (np.isfinite(o).all() and (c not in _whole or ((o == np.floor(o)) & (abs(o) < 2**53)).all()))
+    if not all(fine(c, o.to_numpy()) for c,o in df.items()) or (df.frame < 1).any(): return None
+    return df.astype(kinds) if (kinds := {c: np.int64 for c in _whole if df[c].dtype.kind != 'i'}) else df
+
+# %% ../../nbs/datasets/350_motchallenge.ipynb #5cf9a18d
 def parse_mot(
     text, # lines of a file: str, or bytes as they are in it
     name='text', # how messages call it
 )->pd.DataFrame: # columns `MOT_FILE_COLUMNS`; frame, id and cls int64, the others float64
     "Boxes of the MOT Challenge in `text`; `ValueError` names the line that is none"
     raw = (text.encode() if isinstance(text, str) else text).removeprefix(b'\xef\xbb\xbf')
-    if any(e in raw for e in (b',\n', b',\r', b'\t\n', b'\t\r')) or raw[-1:] in b',\t': raw = re.sub(rb'[,\t ]+(?=\r?\n|$)', b'', raw)   # some tools end lines with a comma
     first = re.search(rb'\S.*', raw)
     if first is None: return pd.DataFrame({c: np.empty(0, np.int64 if c in _whole else float) for c in MOT_FILE_COLUMNS})
-    line = first[0].decode(errors='replace').strip()
-    sep = next((c for c in ',\t' if c in line), ' ')
-    try:
-        df = _numbers(raw, sep, len(line.split(sep) if sep.strip() else line.split())).iloc[:,:9]
-        if df.shape[1] < 6: raise ValueError
-        df.columns = MOT_FILE_COLUMNS[:df.shape[1]]
-        for c,v in _defaults.items():
-            if c not in df: df[c] = v
-        if all(np.isfinite(o).all() and (c not in _whole or o.dtype.kind == 'i' or ((o == np.floor(o)) & (abs(o) < 2**53)).all()) for c,o in df.items()) and (df.frame >= 1).all():
-            return df.astype(kinds) if (kinds := {c: np.int64 for c in _whole if df[c].dtype.kind != 'i'}) else df
-    except (ValueError, OverflowError, pd.errors.ParserError): pass
+    sep = next((c for c in ',\t' if c.encode() in first[0].strip()), ' ')
+    if (df := _boxes(raw, sep)) is not None: return df
+    if (df := _boxes(re.sub(rb'[,\t ]+(?=\r?\n|$)', b'', raw), sep)) is not None: return df   # some tools end lines with a comma
     raise ValueError(_first_fault(name, _decoded(raw, name).splitlines(), sep) or f'{name}: its lines have different numbers of columns')
 
 def read_mot(
