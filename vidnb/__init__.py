@@ -73,6 +73,7 @@ Modules:
 - `vidnb.metrics.detections`: Average precision class by class by the rules of ActivityNet and of THUMOS14, added up over videos
 - `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
 - `vidnb.metrics.mot`: HOTA, CLEAR and Identity of a whole video at once, from arrays, equal to the official tool
+- `vidnb.metrics.mot_classes`: Scores of cars, people and bicycles apart and together, and what is taken out before anything counts
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
