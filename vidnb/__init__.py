@@ -24,7 +24,9 @@ Modules:
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
 - `vidnb.datasets.cocovid_files`: One json for videos, pictures, boxes and identities, built from two tables
-- `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20 and DanceTrack, and the score of a folder of results by the rules of the benchmark
+- `vidnb.datasets.kitti_tracking`: Labels and results of KITTI's tracking benchmark, as CocoVID and as scores by its rules
+- `vidnb.datasets.mot_converters`: Truth and detections of MOT, DanceTrack, SportsMOT and CrowdHuman as CocoVID files, and predictions back as text
+- `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20, DanceTrack and SportsMOT, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
@@ -75,6 +77,7 @@ Modules:
 - `vidnb.metrics.detections`: Average precision class by class by the rules of ActivityNet and of THUMOS14, added up over videos
 - `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
 - `vidnb.metrics.mot`: HOTA, CLEAR and Identity of a whole video at once, from arrays, equal to the official tool
+- `vidnb.metrics.mot_classes`: Scores of cars, people and bicycles apart and together, and what is taken out before anything counts
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes

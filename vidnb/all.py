@@ -16,6 +16,7 @@ from vidnb.metrics.localization import *
 from vidnb.metrics.detections import *
 from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
+from vidnb.metrics.mot_classes import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
@@ -56,6 +57,8 @@ from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
 from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.motchallenge import *
+from vidnb.datasets.mot_converters import *
+from vidnb.datasets.kitti_tracking import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
