@@ -57,6 +57,7 @@ Modules:
 - `vidnb.loading.localization_loaders`: Features of long videos and the seconds of what happens in them, as fastai's batches
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
+- `vidnb.loading.video_samplers`: Every frame of a video to one process and in order, a video as one batch, and a fixed number of samples for an epoch
 - `vidnb.localization.anchor_free`: Every moment of a pyramid says what happens there, and how long ago it began and when it will end
 - `vidnb.localization.bmn`: Every span of a video is scored at once, and the samples it takes are never multiplied out
 - `vidnb.localization.boundary_losses`: Starts and ends are rare: losses that balance, losses that draw, and one that keeps the hardest

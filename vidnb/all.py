@@ -55,6 +55,7 @@ from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
 from vidnb.datasets.motchallenge import *
 from vidnb.loading.samplers import *
+from vidnb.loading.video_samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
 from vidnb.loading.loaders import *
