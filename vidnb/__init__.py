@@ -48,6 +48,7 @@ Modules:
 - `vidnb.learn.runs`: Configuration, environment, state of the code, curves and pictures of a training in a folder of its own, and tables over many
 - `vidnb.learn.schedules`: Learning rates over time as the papers' configurations say them, and whole recipes by name
 - `vidnb.learn.seeing`: `learn.cam('video.mp4')`, maps of the clips it got wrong, and its clips as points
+- `vidnb.learn.siamrpn_schedules`: Factors that are multiplied onto a learning rate, the curve that was meant, and any scheduler of PyTorch in a fit of fastai
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
 - `vidnb.learn.train`: `vidnb train`: a folder of videos in, a run that can be stopped, shared and resumed out
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key

@@ -112,6 +112,7 @@ from vidnb.learn.mixing import *
 from vidnb.learn.seeing import *
 from vidnb.learn.optimizers import *
 from vidnb.learn.schedules import *
+from vidnb.learn.siamrpn_schedules import *
 from vidnb.learn.rng import *
 from vidnb.learn.processes import *
 from vidnb.learn.callbacks import *
