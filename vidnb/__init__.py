@@ -134,6 +134,7 @@ Modules:
 - `vidnb.view.confusion`: Classes that are taken for each other beside each other, the worst of them by name, and a closer look at one block
 - `vidnb.view.embeddings`: What a layer says of each clip, laid out in a plane: which clips a network takes for alike, and which neighbours a clip has
 - `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures
-- `vidnb.view.timelines`: What happens in a long video and what was found, on one axis of seconds, with frames above"""
+- `vidnb.view.timelines`: What happens in a long video and what was found, on one axis of seconds, with frames above
+- `vidnb.view.tracks`: Boxes and masks in the colour of their identity, trails of where they were, truth beside prediction, and who was there when"""
 
 __version__ = "0.0.1"

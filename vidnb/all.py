@@ -101,6 +101,7 @@ from vidnb.localization.anchor_free import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
+from vidnb.view.tracks import *
 from vidnb.view.confusion import *
 from vidnb.view.results import *
 from vidnb.view.cam import *
