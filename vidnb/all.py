@@ -7,7 +7,9 @@ from fastai.vision.all import *
 
 from vidnb.core.testing import *
 from vidnb.core.boxes import *
+from vidnb.core.box_forms import *
 from vidnb.core.spans import *
+from vidnb.core.structures import *
 from vidnb.core.matching import *
 from vidnb.core.environment import *
 from vidnb.core.plot import *
@@ -16,6 +18,7 @@ from vidnb.metrics.localization import *
 from vidnb.metrics.detections import *
 from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
+from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *
@@ -45,6 +48,7 @@ from vidnb.transforms.augment import *
 from vidnb.transforms.formatting import *
 from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
+from vidnb.transforms.score_maps import *
 from vidnb.transforms.localization import *
 from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
@@ -53,6 +57,7 @@ from vidnb.datasets.recognition import *
 from vidnb.datasets.activitynet import *
 from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
+from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.motchallenge import *
 from vidnb.loading.samplers import *
 from vidnb.loading.video_samplers import *
@@ -127,6 +132,7 @@ from vidnb.learn.train import *
 from vidnb.learn.features import *
 from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
+from vidnb.function_commands import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_bmn import *
