@@ -59,6 +59,7 @@ from vidnb.datasets.activitynet import *
 from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
 from vidnb.datasets.cocovid_files import *
+from vidnb.datasets.cocovid import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
