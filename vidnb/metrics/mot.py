@@ -8,7 +8,7 @@ Docs: https://vidnb.github.io/vidnb/metrics/mot.html.md"""
 
 # %% auto #0
 __all__ = ['CLEAR_COUNTS', 'HOTA_ALPHAS', 'HOTA_COUNTS', 'HOTA_MEANS', 'MOT_COLUMNS', 'MOTScene', 'mot_scene', 'clear',
-           'identity', 'hota', 'mot_scores', 'combine_mot', 'MOTMetrics', 'plot_hota']
+           'clear_partners', 'identity', 'hota', 'mot_scores', 'combine_mot', 'MOTMetrics', 'plot_hota']
 
 # %% ../../nbs/metrics/120_mot.ipynb #dc7991a6
 from dataclasses import dataclass
@@ -127,6 +127,20 @@ def clear(
     mt, pt = int((share > .8).sum()), int(((share >= .2) & (share <= .8)).sum())
     return _clear_final(dict(CLR_TP=len(i), CLR_FN=n-len(i), CLR_FP=m-len(i), IDSW=int(((who[1:] == who[:-1]) & (whom[1:] != whom[:-1])).sum()),
                              MT=mt, PT=pt, ML=s.n_gt-mt-pt, Frag=int(np.maximum(runs-1, 0).sum()), MOTP_sum=float(iou.sum()), CLR_Frames=s.n_frames))
+
+# %% ../../nbs/metrics/120_mot.ipynb #8853b747
+def clear_partners(
+    scene:MOTScene, # one video
+    threshold:float=.5, # IoU that a match needs
+)->tuple: # (row of the tracker's box that each true box is matched with, -1: missed (n,) int64; is this another track than at the last match of the same identity? (n,) bool)
+    "The matches of CLEAR and its switches, box by box"
+    partner, switch = np.full(len(scene.gt_id), -1), np.zeros(len(scene.gt_id), bool)
+    if not len(scene.gt_id) or not len(scene.tr_id): return partner, switch
+    i, j, _, _ = _clear_matches(scene, threshold)
+    by = np.lexsort((scene.gt_frame[i], scene.gt_id[i]))
+    who, whom = scene.gt_id[i[by]], scene.tr_id[j[by]]
+    partner[i], switch[i[by][1:]] = j, (who[1:] == who[:-1]) & (whom[1:] != whom[:-1])
+    return partner, switch
 
 # %% ../../nbs/metrics/120_mot.ipynb #6cd14a6d
 def _pairs_of_ids(s, i, j):
