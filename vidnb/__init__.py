@@ -143,6 +143,7 @@ Modules:
 - `vidnb.view.cam`: Class-activation maps over space and time, for any recogniser: which part of which frame speaks for a class
 - `vidnb.view.confusion`: Classes that are taken for each other beside each other, the worst of them by name, and a closer look at one block
 - `vidnb.view.embeddings`: What a layer says of each clip, laid out in a plane: which clips a network takes for alike, and which neighbours a clip has
+- `vidnb.view.mot_errors`: Where a tracker misses somebody, sees somebody who is not there, or takes one person for another: as a table, on a time line and in the frames
 - `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures
 - `vidnb.view.timelines`: What happens in a long video and what was found, on one axis of seconds, with frames above
 - `vidnb.view.tracks`: Boxes and masks in the colour of their identity, trails of where they were, truth beside prediction, and who was there when"""

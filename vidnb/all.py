@@ -111,6 +111,7 @@ from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
 from vidnb.view.tracks import *
+from vidnb.view.mot_errors import *
 from vidnb.view.confusion import *
 from vidnb.view.results import *
 from vidnb.view.cam import *
