@@ -59,6 +59,9 @@ from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
 from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.cocovid import *
+from vidnb.datasets.reference_frames import *
+from vidnb.datasets.video_dataset import *
+from vidnb.datasets.tracking_sets import *
 from vidnb.datasets.motchallenge import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
