@@ -50,6 +50,7 @@ from vidnb.transforms.formatting import *
 from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
 from vidnb.transforms.score_maps import *
+from vidnb.transforms.track_packing import *
 from vidnb.transforms.localization import *
 from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
@@ -60,6 +61,9 @@ from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
 from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.cocovid import *
+from vidnb.datasets.reference_frames import *
+from vidnb.datasets.video_dataset import *
+from vidnb.datasets.tracking_sets import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
