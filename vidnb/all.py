@@ -122,6 +122,7 @@ from vidnb.learn.siamrpn_schedules import *
 from vidnb.learn.rng import *
 from vidnb.learn.processes import *
 from vidnb.learn.callbacks import *
+from vidnb.learn.tracking_callbacks import *
 from vidnb.learn.precision import *
 from vidnb.learn.steady import *
 from vidnb.learn.run_files import *
