@@ -110,6 +110,7 @@ Modules:
 - `vidnb.models.videomae`: Tokens that reach over two frames, and places that nobody has to learn
 - `vidnb.models.windowed`: Video Swin and MViT: torchvision's networks, held against their definitions and given the zoo's names
 - `vidnb.models.x3d`: A tiny image network, made longer, wider and deeper one axis at a time, until it is a video network
+- `vidnb.tracking.linking`: Linear interpolation over the frames that a tracker missed, smoothing by a Gaussian process, and what both do to the scores
 - `vidnb.transforms.augment`: Colours shaken, policies of torchvision, parts blotted out: one draw for a clip, the same in all its frames
 - `vidnb.transforms.boxes`: What was done to the frames, done to the boxes drawn on them
 - `vidnb.transforms.colour`: From grey levels to the numbers a network was trained on

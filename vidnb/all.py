@@ -103,6 +103,7 @@ from vidnb.localization.ssn import *
 from vidnb.localization.feature_pyramid import *
 from vidnb.localization.span_targets import *
 from vidnb.localization.anchor_free import *
+from vidnb.tracking.linking import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
