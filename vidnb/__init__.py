@@ -60,6 +60,7 @@ Modules:
 - `vidnb.learn.seeing`: `learn.cam('video.mp4')`, maps of the clips it got wrong, and its clips as points
 - `vidnb.learn.siamrpn_schedules`: Factors that are multiplied onto a learning rate, the curve that was meant, and any scheduler of PyTorch in a fit of fastai
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
+- `vidnb.learn.tracking_callbacks`: A backbone that learns from a certain epoch on, a detector's last epochs without mosaics, and pictures of tracks while a model is validated
 - `vidnb.learn.train`: `vidnb train`: a folder of videos in, a run that can be stopped, shared and resumed out
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
 - `vidnb.loading.feature_files`: Which second of the video a row of features stands for, whoever wrote the file
@@ -116,6 +117,7 @@ Modules:
 - `vidnb.models.videomae`: Tokens that reach over two frames, and places that nobody has to learn
 - `vidnb.models.windowed`: Video Swin and MViT: torchvision's networks, held against their definitions and given the zoo's names
 - `vidnb.models.x3d`: A tiny image network, made longer, wider and deeper one axis at a time, until it is a video network
+- `vidnb.tracking.linking`: Linear interpolation over the frames that a tracker missed, smoothing by a Gaussian process, and what both do to the scores
 - `vidnb.transforms.augment`: Colours shaken, policies of torchvision, parts blotted out: one draw for a clip, the same in all its frames
 - `vidnb.transforms.boxes`: What was done to the frames, done to the boxes drawn on them
 - `vidnb.transforms.colour`: From grey levels to the numbers a network was trained on

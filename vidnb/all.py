@@ -50,8 +50,8 @@ from vidnb.transforms.formatting import *
 from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
 from vidnb.transforms.score_maps import *
-from vidnb.transforms.track_packing import *
 from vidnb.transforms.localization import *
+from vidnb.transforms.track_packing import *
 from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
 from vidnb.datasets.published import *
@@ -63,10 +63,10 @@ from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.cocovid import *
 from vidnb.datasets.reference_frames import *
 from vidnb.datasets.video_dataset import *
-from vidnb.datasets.tracking_sets import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
+from vidnb.datasets.tracking_sets import *
 from vidnb.loading.samplers import *
 from vidnb.loading.video_samplers import *
 from vidnb.loading.dataloader import *
@@ -111,15 +111,16 @@ from vidnb.localization.ssn import *
 from vidnb.localization.feature_pyramid import *
 from vidnb.localization.span_targets import *
 from vidnb.localization.anchor_free import *
+from vidnb.tracking.linking import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
 from vidnb.view.tracks import *
-from vidnb.view.mot_errors import *
 from vidnb.view.confusion import *
 from vidnb.view.results import *
 from vidnb.view.cam import *
 from vidnb.view.embeddings import *
+from vidnb.view.mot_errors import *
 from vidnb.view.timelines import *
 from vidnb.learn.learner import *
 from vidnb.learn.metrics import *
@@ -131,6 +132,7 @@ from vidnb.learn.siamrpn_schedules import *
 from vidnb.learn.rng import *
 from vidnb.learn.processes import *
 from vidnb.learn.callbacks import *
+from vidnb.learn.tracking_callbacks import *
 from vidnb.learn.precision import *
 from vidnb.learn.steady import *
 from vidnb.learn.run_files import *
