@@ -23,6 +23,7 @@ Modules:
 - `vidnb.datasets.activitynet`: Untrimmed videos with annotated segments: records for a pipeline, results as official files, figures of proposals and detections
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
+- `vidnb.datasets.bdd100k`: Json of BDD100K's box tracking, as CocoVID and as scores of eight classes by its rules
 - `vidnb.datasets.cocovid_files`: One json for videos, pictures, boxes and identities, built from two tables
 - `vidnb.datasets.kitti_tracking`: Labels and results of KITTI's tracking benchmark, as CocoVID and as scores by its rules
 - `vidnb.datasets.mot_converters`: Truth and detections of MOT, DanceTrack, SportsMOT and CrowdHuman as CocoVID files, and predictions back as text
