@@ -61,6 +61,7 @@ from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
 from vidnb.datasets.bdd100k import *
 from vidnb.datasets.visdrone import *
+from vidnb.datasets.mot_report import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
