@@ -161,7 +161,7 @@ def bdd_scenes(
     region = gt.crowd | ~gt.category.isin(BDD_SCORED)
     return {c: class_scene(gt[~region & (gt.category == c)], tr[tr.category == c], len(frames), gt[region]) for c in classes}
 
-# %% ../../nbs/datasets/354_bdd100k.ipynb #ef2ab55d
+# %% ../../nbs/datasets/354_bdd100k.ipynb #c43b808d
 _left = dict(regions='labelled boxes are crowds or of kinds that are not scored (other person, trailer, other vehicle)', other='boxes of the result are of kinds that are not scored', taken='boxes of the result lie in crowds or on what does not count, and were taken out')
 
 def _video(name, truth, pred, classes):
@@ -178,10 +178,11 @@ def evaluate_bdd(
     pred, # results: the same, TrackEval's folder with `data`, or a zip
     classes=BDD_SCORED, # what is scored
     tell=print, # function of a line about what is not scored
+    threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
 )->MOTClassMetrics: # `.table()` and `.value`
     "Score results by the rules of BDD100K box tracking"
     groups = {n: [c for c in g if c in classes] for n,g in BDD_GROUPS.items()}
-    videos, results, metrics, left = find_bdd(truth), find_bdd(pred), MOTClassMetrics(classes, {n: g for n,g in groups.items() if g}), dict.fromkeys(_left, 0)
+    videos, results, metrics, left = find_bdd(truth), find_bdd(pred), MOTClassMetrics(classes, {n: g for n,g in groups.items() if g}, threshold), dict.fromkeys(_left, 0)
     if len(videos) == len(results) == 1: results = dict(zip(videos, results.values()))
     if missing := [n for n in videos if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
     if extra := [n for n in results if n not in videos]: tell(f'not scored, as there is no truth: {", ".join(extra)}')

@@ -21,7 +21,7 @@ from ..metrics.mot import HOTA_ALPHAS, HOTA_COUNTS, MOT_COLUMNS, MOTMetrics, com
 from ..metrics.mot_classes import MOT_COUNTS, MOTClassMetrics
 from ..metrics.report import EvalReport
 
-# %% ../../nbs/datasets/358_mot_report.ipynb #521c7db0
+# %% ../../nbs/datasets/358_mot_report.ipynb #736ceb74
 #: Benchmarks that `mot_report` knows
 MOT_BENCHMARKS = (*MOT_DISTRACTORS, 'KITTI', 'BDD100K', 'VisDrone')
 
@@ -39,15 +39,16 @@ def evaluate_tracking(
     sequences=(), # MOT Challenge: names of the sequences to score, or a file with one a line; (): all that have truth
     gt_name:str='gt.txt', # MOT Challenge: file of the truth in a sequence's folder gt, such as gt_half-val.txt
     tell=print, # function of a line about what is not scored
+    threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
 ): # `MOTMetrics`, or `MOTClassMetrics` where there are several classes
     "Score the results of one tracker by the rules of a benchmark; `ValueError` for an option that it does not have"
     benchmark, several = _benchmark(benchmark), {'KITTI': evaluate_kitti, 'BDD100K': evaluate_bdd, 'VisDrone': evaluate_visdrone}
     if benchmark in several:
         if len(sequences) or gt_name != 'gt.txt': raise ValueError(f'sequences and gt_name are options of the MOT Challenge; {benchmark} has none of them')
-        return several[benchmark](truth, pred, tell=tell, **(dict(classes=[classes] if isinstance(classes, str) else list(classes)) if len(classes) else {}))
+        return several[benchmark](truth, pred, tell=tell, threshold=threshold, **(dict(classes=[classes] if isinstance(classes, str) else list(classes)) if len(classes) else {}))
     if len(classes): raise ValueError(f'{benchmark} scores pedestrians only; classes is an option of {", ".join(several)}')
     if len(sequences) == 1 and not isinstance(sequences, str) and Path(sequences[0]).is_file(): sequences = sequences[0]
-    return evaluate_mot(truth, pred, benchmark, tell, sequences if len(sequences) else None, gt_name)
+    return evaluate_mot(truth, pred, benchmark, tell, sequences if len(sequences) else None, gt_name, threshold)
 
 # %% ../../nbs/datasets/358_mot_report.ipynb #2f56b684
 def plot_det_ass(
@@ -149,7 +150,7 @@ def _rules(benchmark):
     return {'KITTI': 'rules of KITTI: vans, sitting persons, what is truncated or occluded, low boxes and DontCare cost nothing', 'BDD100K': 'rules of BDD100K: what lies in crowds or on kinds that are not scored costs nothing',
             'VisDrone': 'rules of VisDrone: what lies in ignored regions by half or more is taken out of truth and results'}[benchmark]
 
-# %% ../../nbs/datasets/358_mot_report.ipynb #4346b0d1
+# %% ../../nbs/datasets/358_mot_report.ipynb #4350ca06
 def mot_report(
     truth, # truth: folder of the benchmark's sequences, or one file
     pred, # results of a tracker (folder, zip or file), or several; a folder with a folder for each tracker counts as several
@@ -158,12 +159,13 @@ def mot_report(
     sequences=(), # MOT Challenge: names of the sequences to score, or a file with one a line; by default all that have truth
     gt_name:str='gt.txt', # MOT Challenge: file of the truth in a sequence's folder gt, such as gt_half-val.txt
     of:str=None, # class, average or group whose scores stand for a tracker; by default the class average
+    threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
 )->EvalReport: # tables, figures and notes
     "Score and compare trackers by the rules of a benchmark: HOTA, CLEAR and Identity"
     benchmark, trackers, notes, metrics = _benchmark(benchmark), _named(pred), [], {}
     for name,path in trackers.items():
         tell = lambda line, name=name: notes.append(line if len(trackers) == 1 else f'{name}: {line}')
-        metrics[name] = evaluate_tracking(truth, path, benchmark, classes, sequences, gt_name, tell)
+        metrics[name] = evaluate_tracking(truth, path, benchmark, classes, sequences, gt_name, tell, threshold)
     first = next(iter(metrics.values()))
     tables, figures = _one(first, of) if len(metrics) == 1 else _several(metrics, of)
     size = f'{len(first.videos)} sequences' + (f', {len(first.classes)} classes' if isinstance(first, MOTClassMetrics) else '')

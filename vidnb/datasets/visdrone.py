@@ -169,7 +169,7 @@ def visdrone_scenes(
         scenes[c] = mot_scene(*(v for o in here for v in (o.frame.to_numpy(), o.id.to_numpy(), corners(o))), n)
     return scenes
 
-# %% ../../nbs/datasets/356_visdrone.ipynb #d92c401d
+# %% ../../nbs/datasets/356_visdrone.ipynb #96c3a69c
 _left = dict(regions='annotated boxes are ignored regions, others or of score 0', truth='other annotated boxes lie in ignored regions or are of classes that are not scored',
              other='boxes of the result are of classes that are not scored', late='boxes of the result are past the last annotated frame and were taken out', taken='boxes of the result lie in ignored regions and were taken out')
 
@@ -191,9 +191,10 @@ def evaluate_visdrone(
     pred, # results: folder, zip or file
     classes=VISDRONE_SCORED, # names of those that are scored
     tell=print, # function of a line about what is not scored
+    threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
 )->MOTClassMetrics: # `.table()` and `.value`
     "Score results of VisDrone-MOT class by class"
-    sequences, results, metrics, left = _sequences(truth), find_results(pred), MOTClassMetrics(classes), dict.fromkeys(_left, 0)
+    sequences, results, metrics, left = _sequences(truth), find_results(pred), MOTClassMetrics(classes, threshold=threshold), dict.fromkeys(_left, 0)
     if len(sequences) == len(results) == 1: results = dict(zip(sequences, results.values()))
     if missing := [n for n in sequences if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
     if extra := [n for n in results if n not in sequences]: tell(f'not scored, as there is no truth: {", ".join(extra)}')
