@@ -66,6 +66,9 @@ from vidnb.datasets.video_dataset import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
+from vidnb.datasets.bdd100k import *
+from vidnb.datasets.visdrone import *
+from vidnb.datasets.mot_report import *
 from vidnb.datasets.tracking_sets import *
 from vidnb.loading.samplers import *
 from vidnb.loading.video_samplers import *
