@@ -16,6 +16,7 @@ Modules:
 - `vidnb.core.boxes`: Forms of boxes, how far two of them agree, and which boxes of a whole video overlap, all frames at once
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
+- `vidnb.core.masks`: Run lengths of masks, polygons and label pictures as arrays, and which masks of a whole video overlap
 - `vidnb.core.matching`: Which pairs belong together when each side may be used once, frame by frame, with most of the answer found in arrays
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
 - `vidnb.core.spans`: How far two stretches of a video agree, and which of many overlapping ones to keep

@@ -7,6 +7,7 @@ from fastai.vision.all import *
 
 from vidnb.core.testing import *
 from vidnb.core.boxes import *
+from vidnb.core.masks import *
 from vidnb.core.spans import *
 from vidnb.core.matching import *
 from vidnb.core.environment import *
