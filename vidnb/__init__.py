@@ -24,6 +24,7 @@ Modules:
 - `vidnb.datasets.activitynet`: Untrimmed videos with annotated segments: records for a pipeline, results as official files, figures of proposals and detections
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
+- `vidnb.datasets.cocovid_files`: One json for videos, pictures, boxes and identities, built from two tables
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20 and DanceTrack, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
@@ -75,6 +76,7 @@ Modules:
 - `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
 - `vidnb.metrics.mot`: HOTA, CLEAR and Identity of a whole video at once, from arrays, equal to the official tool
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
+- `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
 - `vidnb.models.c2d`: An image network on every frame, with one pooling over time: the baseline that I3D and non-local networks are measured against

@@ -17,6 +17,7 @@ from vidnb.metrics.localization import *
 from vidnb.metrics.detections import *
 from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
+from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *
@@ -54,6 +55,7 @@ from vidnb.datasets.recognition import *
 from vidnb.datasets.activitynet import *
 from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
+from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.motchallenge import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
