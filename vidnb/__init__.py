@@ -71,6 +71,7 @@ Modules:
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.localization.tal_files`: ActivityNet's json and THUMOS14's text files as tables of spans, and back
 - `vidnb.localization.tal_report`: Two files in; the official table, classes, lengths and mistakes out, as text, tables and pictures
+- `vidnb.metrics.detection_ap`: Average precision of boxes and masks as COCO defines it, from json or columns, and of trackers' boxes taken as detections
 - `vidnb.metrics.detection_errors`: What kind of mistake costs how much, and which true spans are missed
 - `vidnb.metrics.detections`: Average precision class by class by the rules of ActivityNet and of THUMOS14, added up over videos
 - `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
