@@ -17,6 +17,7 @@ from vidnb.metrics.localization import *
 from vidnb.metrics.detections import *
 from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
+from vidnb.metrics.track_ap import *
 from vidnb.metrics.detection_ap import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
