@@ -17,6 +17,7 @@ Modules:
 - `vidnb.core.boxes`: Forms of boxes, how far two of them agree, and which boxes of a whole video overlap, all frames at once
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
+- `vidnb.core.masks`: Run lengths of masks, polygons and label pictures as arrays, and which masks of a whole video overlap
 - `vidnb.core.matching`: Which pairs belong together when each side may be used once, frame by frame, with most of the answer found in arrays
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
 - `vidnb.core.spans`: How far two stretches of a video agree, and which of many overlapping ones to keep
@@ -30,6 +31,7 @@ Modules:
 - `vidnb.datasets.kitti_tracking`: Labels and results of KITTI's tracking benchmark, as CocoVID and as scores by its rules
 - `vidnb.datasets.mot_converters`: Truth and detections of MOT, DanceTrack, SportsMOT and CrowdHuman as CocoVID files, and predictions back as text
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20, DanceTrack and SportsMOT, and the score of a folder of results by the rules of the benchmark
+- `vidnb.datasets.mots`: Text files and pictures of masks with identities, their conversion to CocoVID, and the official scores of tracking and segmentation
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.datasets.reference_frames`: The other frames of a video that a detector or tracker looks at beside the one it is asked about
@@ -82,6 +84,7 @@ Modules:
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.localization.tal_files`: ActivityNet's json and THUMOS14's text files as tables of spans, and back
 - `vidnb.localization.tal_report`: Two files in; the official table, classes, lengths and mistakes out, as text, tables and pictures
+- `vidnb.metrics.detection_ap`: Average precision of boxes and masks as COCO defines it, from json or columns, and of trackers' boxes taken as detections
 - `vidnb.metrics.detection_errors`: What kind of mistake costs how much, and which true spans are missed
 - `vidnb.metrics.detections`: Average precision class by class by the rules of ActivityNet and of THUMOS14, added up over videos
 - `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
@@ -89,6 +92,7 @@ Modules:
 - `vidnb.metrics.mot_classes`: Scores of cars, people and bicycles apart and together, and what is taken out before anything counts
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
+- `vidnb.metrics.track_ap`: Average precision of whole tracks, as TAO and YouTube-VIS define it, from columns and without a loop over pairs
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
 - `vidnb.models.c2d`: An image network on every frame, with one pooling over time: the baseline that I3D and non-local networks are measured against

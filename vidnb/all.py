@@ -8,6 +8,7 @@ from fastai.vision.all import *
 from vidnb.core.testing import *
 from vidnb.core.boxes import *
 from vidnb.core.box_forms import *
+from vidnb.core.masks import *
 from vidnb.core.spans import *
 from vidnb.core.structures import *
 from vidnb.core.matching import *
@@ -19,6 +20,8 @@ from vidnb.metrics.detections import *
 from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
 from vidnb.metrics.mot_classes import *
+from vidnb.metrics.track_ap import *
+from vidnb.metrics.detection_ap import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
@@ -68,6 +71,7 @@ from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
 from vidnb.datasets.bdd100k import *
 from vidnb.datasets.visdrone import *
+from vidnb.datasets.mots import *
 from vidnb.datasets.mot_report import *
 from vidnb.datasets.tracking_sets import *
 from vidnb.loading.samplers import *
