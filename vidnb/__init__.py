@@ -26,6 +26,7 @@ Modules:
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20 and DanceTrack, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
+- `vidnb.datasets.sot_files`: One box a frame, in every way that benchmarks and trackers write it: truth, results, flags, attributes, running times
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
 - `vidnb.interop.checkpoints`: Any zoo's file into a model whole, or not at all, with a report of what went where

@@ -54,6 +54,7 @@ from vidnb.datasets.activitynet import *
 from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
 from vidnb.datasets.motchallenge import *
+from vidnb.datasets.sot_files import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
