@@ -28,6 +28,7 @@ Modules:
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.datasets.sot_files`: One box a frame, in every way that benchmarks and trackers write it: truth, results, flags, attributes, running times
+- `vidnb.datasets.sot_sequences`: OTB, UAV123, LaSOT, GOT-10k, TrackingNet, VOT, NFS and TNL2K as they are unpacked: which pictures, which boxes, where the target can be seen
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
 - `vidnb.function_commands`: `vidnb convert` and `vidnb eval`: one command for each converter and each report, made from the function's own signature
