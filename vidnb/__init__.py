@@ -121,6 +121,7 @@ Modules:
 - `vidnb.transforms.mixing`: Two clips and two labels become one of each: mixup and CutMix on a whole batch, where the batch is
 - `vidnb.transforms.proposal_sampling`: A stretch of a long video that may hold an action: frames from within it, from before it and from after it
 - `vidnb.transforms.sampling`: Which frames a model sees: a video's length in, frame indices out
+- `vidnb.transforms.sot_sampling`: Which frames of which films a tracker learns from: templates that show the target, and search frames in which to find it again
 - `vidnb.video.extract`: A video as a folder of images, and what moved between them
 - `vidnb.video.faults`: A record of what could not be read, what to do about it, and a scan of a data set before anything is trained on it
 - `vidnb.video.files`: A clip inside an archive or behind a URL, as a file that any decoder can open

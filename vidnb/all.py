@@ -46,6 +46,7 @@ from vidnb.transforms.augment import *
 from vidnb.transforms.formatting import *
 from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
+from vidnb.transforms.sot_sampling import *
 from vidnb.transforms.localization import *
 from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
