@@ -59,6 +59,7 @@ from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.sot_files import *
 from vidnb.datasets.sot_sequences import *
+from vidnb.datasets.sot_datasets import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *

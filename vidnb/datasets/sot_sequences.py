@@ -46,7 +46,7 @@ _parts = '''bird1 1-253 775-1477 1573-2437|car1 1-751 751-1627 1627-2629|car6 1-
 #: Films of UAV123 that hold several sequences: name of the sequence -> (film, first picture, last picture)
 UAV123_PARTS = {f'{film}_{k}': (film, *map(int, part.split('-'))) for film,*parts in map(str.split, _parts.split('|')) for k,part in enumerate(parts, 1)}
 
-# %% ../../nbs/datasets/362_sot_sequences.ipynb #55ea6156
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #32dfb7f1
 @dataclass(eq=False)
 class SOTSequence:
     "One target in one film: where its pictures and boxes are"
@@ -58,7 +58,7 @@ class SOTSequence:
     length:int = None # frames; None: as many as boxes, or as pictures where there is only one box
     skip:int = 0 # boxes of the file that come before the first frame
     form:str = 'boxes' # 'boxes', or 'nfs' for files of Need for Speed
-    hidden:tuple = () # paths of flags, of which 1 says that the target cannot be seen
+    hidden:tuple = () # paths or arrays of flags, of which 1 says that the target cannot be seen
     cover:Path = None # path of flags from 0, hidden, to 8, all to be seen
     tags:dict = field(default_factory=dict) # {name: path or array of flags}
     meta:dict = field(default_factory=dict) # what else is known, such as attributes
@@ -105,18 +105,18 @@ def size(self:SOTSequence):
         with Image.open(path) as im: self.meta['resolution'] = im.size
     return self.meta['resolution']
 
-# %% ../../nbs/datasets/362_sot_sequences.ipynb #830dd7bb
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #2b401c8c
 @patch
 def flags(self:SOTSequence,
-    source, # name in `tags`, or a path
+    source, # name in `tags`, a path, or an array
     pad:bool=False, # fill up with zeros where the file ends early
 )->np.ndarray: # (n,) int64, one for each box
     "Flags of all frames that have a box; `ValueError` where there are fewer or more"
-    source = self.tags.get(source, source)
+    source = self.tags[source] if isinstance(source, str) and source in self.tags else source
     f = source if isinstance(source, np.ndarray) else read_sot_flags(source)
     f, n = f[self.skip:], len(self.boxes)
     if len(f) < n and pad: f = np.pad(f, (0, n - len(f)))
-    if len(f) != n: raise ValueError(f'{source} has {len(f)} flags; {self.name} has {n} boxes')
+    if len(f) != n: raise ValueError(f'{"an array" if isinstance(source, np.ndarray) else source} has {len(f)} flags; {self.name} has {n} boxes')
     return f
 
 @patch(as_prop=True)
