@@ -32,6 +32,7 @@ Modules:
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20, DanceTrack and SportsMOT, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
+- `vidnb.datasets.sot_converters`: Any benchmark of single-object tracking as a CocoVID file, or as a list of its sequences
 - `vidnb.datasets.sot_datasets`: Two films for a training pair, one frame after the other in a test; of any benchmark, of pictures, and of several sets mixed
 - `vidnb.datasets.sot_files`: One box a frame, in every way that benchmarks and trackers write it: truth, results, flags, attributes, running times
 - `vidnb.datasets.sot_sequences`: OTB, UAV123, LaSOT, GOT-10k, TrackingNet, VOT, NFS and TNL2K as they are unpacked: which pictures, which boxes, where the target can be seen
