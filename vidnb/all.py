@@ -53,6 +53,7 @@ from vidnb.transforms.formatting import *
 from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
 from vidnb.transforms.score_maps import *
+from vidnb.transforms.sot_sampling import *
 from vidnb.transforms.localization import *
 from vidnb.transforms.track_packing import *
 from vidnb.datasets.base import *
@@ -73,6 +74,10 @@ from vidnb.datasets.bdd100k import *
 from vidnb.datasets.visdrone import *
 from vidnb.datasets.mots import *
 from vidnb.datasets.mot_report import *
+from vidnb.datasets.sot_files import *
+from vidnb.datasets.sot_sequences import *
+from vidnb.datasets.sot_datasets import *
+from vidnb.datasets.sot_converters import *
 from vidnb.datasets.tracking_sets import *
 from vidnb.loading.samplers import *
 from vidnb.loading.video_samplers import *
