@@ -74,7 +74,9 @@ Modules:
 - `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
 - `vidnb.metrics.mot`: HOTA, CLEAR and Identity of a whole video at once, from arrays, equal to the official tool
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
+- `vidnb.metrics.regions`: How much two polygons or rectangles overlap, counted pixel by pixel as the VOT challenge does, for all frames at once
 - `vidnb.metrics.sot`: Success, precision and normalised precision of a whole benchmark at once, by the rules of whichever toolkit made the table
+- `vidnb.metrics.vot`: Trackers that are started again or in many places: accuracy, robustness, and the overlap that one may expect
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
 - `vidnb.models.c2d`: An image network on every frame, with one pooling over time: the baseline that I3D and non-local networks are measured against

@@ -17,6 +17,8 @@ from vidnb.metrics.detections import *
 from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
 from vidnb.metrics.sot import *
+from vidnb.metrics.regions import *
+from vidnb.metrics.vot import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *

@@ -9,12 +9,13 @@ Docs: https://vidnb.github.io/vidnb/metrics/sot.html.md"""
 # %% auto #0
 __all__ = ['SUCCESS_THRESHOLDS', 'PRECISION_THRESHOLDS', 'NORM_THRESHOLDS', 'SOT_RULES', 'SOT_SCORES', 'success_overlap',
            'success_error', 'eval_sot_ope', 'SOTRules', 'SOTFrames', 'sot_frames', 'sot_scores', 'combine_sot',
-           'SOTMetrics', 'sot_table', 'sot_by_attribute']
+           'SOTMetrics']
 
 # %% ../../nbs/metrics/130_sot.ipynb #fbfaa818
 from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
+from fastcore.basics import patch
 
 # %% ../../nbs/metrics/130_sot.ipynb #4078c9d5
 def _count_above(values, video, n, thresholds):
@@ -344,25 +345,22 @@ class SOTMetrics:
 # %% ../../nbs/metrics/130_sot.ipynb #a5e6815a
 def _row(stats, rules):
     "Scores, and frames that went into them"
-    stats, c = list(stats), {}
+    stats = list(stats)
     c = {k: v for k,v in combine_sot(stats, rules).items() if k != 'curves'}
     return c | {k: int(sum(s[k] for s in stats)) for k in ('frames', 'absent', 'no_truth', 'lost')}
 
-def sot_table(
-    metrics:SOTMetrics, # videos that were scored
-)->pd.DataFrame: # a row for each video, and COMBINED; the scores of `SOT_SCORES`, and numbers of frames: all, absent, without truth, results lost
+@patch
+def table(self:SOTMetrics)->pd.DataFrame: # a row for each video, and COMBINED; the scores of `SOT_SCORES`, and numbers of frames: all, absent, without truth, results lost
     "Scores of each video and of all"
-    rows = {n: _row([s], metrics.rules) for n,s in metrics.videos.items()} | {'COMBINED': _row(metrics.videos.values(), metrics.rules)}
+    rows = {n: _row([s], self.rules) for n,s in self.videos.items()} | {'COMBINED': _row(self.videos.values(), self.rules)}
     return pd.DataFrame(rows).T.astype(dict.fromkeys(('frames', 'absent', 'no_truth', 'lost'), int))
 
-SOTMetrics.table = sot_table
-
-def sot_by_attribute(
-    metrics:SOTMetrics, # videos that were scored
+@patch
+def by_attribute(self:SOTMetrics,
     attributes:dict, # {video: its attributes, such as ['OCC', 'FM']}; videos that were not scored are left aside
 )->pd.DataFrame: # a row for each attribute, in alphabetical order, and ALL: number of videos, and scores
     "Scores of the videos that have an attribute; a video counts in each of its own"
-    if unknown := [n for n in metrics.videos if n not in attributes]: raise ValueError(f'{unknown[0]} has no entry among the attributes; one that has none needs an empty list')
-    groups = {a: [s for n,s in metrics.videos.items() if a in attributes[n]] for a in sorted({a for n in metrics.videos for a in attributes[n]})}
-    rows = {a: dict(videos=len(s), **_row(s, metrics.rules)) for a,s in (groups | {'ALL': list(metrics.videos.values())}).items()}
+    if unknown := [n for n in self.videos if n not in attributes]: raise ValueError(f'{unknown[0]} has no entry among the attributes; one that has none needs an empty list')
+    groups = {a: [s for n,s in self.videos.items() if a in attributes[n]] for a in sorted({a for n in self.videos for a in attributes[n]})}
+    rows = {a: dict(videos=len(s), **_row(s, self.rules)) for a,s in (groups | {'ALL': list(self.videos.values())}).items()}
     return pd.DataFrame(rows).T[['videos', *SOT_SCORES]].astype(dict(videos=int))
