@@ -13,21 +13,31 @@ Modules:
 - `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
 - `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `eval`, `bench`, `env`
+- `vidnb.core.box_forms`: The box of a tracker as its middle and size, as aspect and height, as a shift of its own size, and a box for four corners
 - `vidnb.core.boxes`: Forms of boxes, how far two of them agree, and which boxes of a whole video overlap, all frames at once
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
 - `vidnb.core.matching`: Which pairs belong together when each side may be used once, frame by frame, with most of the answer found in arrays
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
 - `vidnb.core.spans`: How far two stretches of a video agree, and which of many overlapping ones to keep
+- `vidnb.core.structures`: Instances whose fields have one length, samples with data and facts about it, and the references of a sample as samples
 - `vidnb.core.testing`: Assertions that fail when the code is wrong, and the one contract every model signs
 - `vidnb.datasets.activitynet`: Untrimmed videos with annotated segments: records for a pipeline, results as official files, figures of proposals and detections
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
-- `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20 and DanceTrack, and the score of a folder of results by the rules of the benchmark
+- `vidnb.datasets.cocovid`: Videos, pictures, boxes and identities of an annotation file, each found from each other at once
+- `vidnb.datasets.cocovid_files`: One json for videos, pictures, boxes and identities, built from two tables
+- `vidnb.datasets.kitti_tracking`: Labels and results of KITTI's tracking benchmark, as CocoVID and as scores by its rules
+- `vidnb.datasets.mot_converters`: Truth and detections of MOT, DanceTrack, SportsMOT and CrowdHuman as CocoVID files, and predictions back as text
+- `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20, DanceTrack and SportsMOT, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
+- `vidnb.datasets.sot_datasets`: Two films for a training pair, one frame after the other in a test; of any benchmark, of pictures, and of several sets mixed
+- `vidnb.datasets.sot_files`: One box a frame, in every way that benchmarks and trackers write it: truth, results, flags, attributes, running times
+- `vidnb.datasets.sot_sequences`: OTB, UAV123, LaSOT, GOT-10k, TrackingNet, VOT, NFS and TNL2K as they are unpacked: which pictures, which boxes, where the target can be seen
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
+- `vidnb.function_commands`: `vidnb convert` and `vidnb eval`: one command for each converter and each report, made from the function's own signature
 - `vidnb.interop.checkpoints`: Any zoo's file into a model whole, or not at all, with a report of what went where
 - `vidnb.interop.weight_files`: Tensors out of a file that somebody else wrote, without running anything that is in it
 - `vidnb.interop.zoos`: One network, five libraries, five names for each of its weights: a table that is read in both directions
@@ -48,6 +58,7 @@ Modules:
 - `vidnb.learn.runs`: Configuration, environment, state of the code, curves and pictures of a training in a folder of its own, and tables over many
 - `vidnb.learn.schedules`: Learning rates over time as the papers' configurations say them, and whole recipes by name
 - `vidnb.learn.seeing`: `learn.cam('video.mp4')`, maps of the clips it got wrong, and its clips as points
+- `vidnb.learn.siamrpn_schedules`: Factors that are multiplied onto a learning rate, the curve that was meant, and any scheduler of PyTorch in a fit of fastai
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
 - `vidnb.learn.train`: `vidnb train`: a folder of videos in, a run that can be stopped, shared and resumed out
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
@@ -57,6 +68,7 @@ Modules:
 - `vidnb.loading.localization_loaders`: Features of long videos and the seconds of what happens in them, as fastai's batches
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
 - `vidnb.loading.show`: A batch as rows of frames, with labels, and with predictions beside them
+- `vidnb.loading.video_samplers`: Every frame of a video to one process and in order, a video as one batch, and a fixed number of samples for an epoch
 - `vidnb.localization.anchor_free`: Every moment of a pyramid says what happens there, and how long ago it began and when it will end
 - `vidnb.localization.bmn`: Every span of a video is scored at once, and the samples it takes are never multiplied out
 - `vidnb.localization.boundary_losses`: Starts and ends are rare: losses that balance, losses that draw, and one that keeps the hardest
@@ -73,8 +85,10 @@ Modules:
 - `vidnb.metrics.detections`: Average precision class by class by the rules of ActivityNet and of THUMOS14, added up over videos
 - `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
 - `vidnb.metrics.mot`: HOTA, CLEAR and Identity of a whole video at once, from arrays, equal to the official tool
+- `vidnb.metrics.mot_classes`: Scores of cars, people and bicycles apart and together, and what is taken out before anything counts
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.metrics.regions`: How much two polygons or rectangles overlap, counted pixel by pixel as the VOT challenge does, for all frames at once
+- `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
 - `vidnb.metrics.sot`: Success, precision and normalised precision of a whole benchmark at once, by the rules of whichever toolkit made the table
 - `vidnb.metrics.vot`: Trackers that are started again or in many places: accuracy, robustness, and the overlap that one may expect
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
@@ -119,6 +133,8 @@ Modules:
 - `vidnb.transforms.mixing`: Two clips and two labels become one of each: mixup and CutMix on a whole batch, where the batch is
 - `vidnb.transforms.proposal_sampling`: A stretch of a long video that may hold an action: frames from within it, from before it and from after it
 - `vidnb.transforms.sampling`: Which frames a model sees: a video's length in, frame indices out
+- `vidnb.transforms.score_maps`: A blur along both axes, and where the largest value of a map is
+- `vidnb.transforms.sot_sampling`: Which frames of which films a tracker learns from: templates that show the target, and search frames in which to find it again
 - `vidnb.video.extract`: A video as a folder of images, and what moved between them
 - `vidnb.video.faults`: A record of what could not be read, what to do about it, and a scan of a data set before anything is trained on it
 - `vidnb.video.files`: A clip inside an archive or behind a URL, as a file that any decoder can open
@@ -135,6 +151,7 @@ Modules:
 - `vidnb.view.confusion`: Classes that are taken for each other beside each other, the worst of them by name, and a closer look at one block
 - `vidnb.view.embeddings`: What a layer says of each clip, laid out in a plane: which clips a network takes for alike, and which neighbours a clip has
 - `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures
-- `vidnb.view.timelines`: What happens in a long video and what was found, on one axis of seconds, with frames above"""
+- `vidnb.view.timelines`: What happens in a long video and what was found, on one axis of seconds, with frames above
+- `vidnb.view.tracks`: Boxes and masks in the colour of their identity, trails of where they were, truth beside prediction, and who was there when"""
 
 __version__ = "0.0.1"

@@ -7,7 +7,9 @@ from fastai.vision.all import *
 
 from vidnb.core.testing import *
 from vidnb.core.boxes import *
+from vidnb.core.box_forms import *
 from vidnb.core.spans import *
+from vidnb.core.structures import *
 from vidnb.core.matching import *
 from vidnb.core.environment import *
 from vidnb.core.plot import *
@@ -19,6 +21,8 @@ from vidnb.metrics.mot import *
 from vidnb.metrics.sot import *
 from vidnb.metrics.regions import *
 from vidnb.metrics.vot import *
+from vidnb.metrics.mot_classes import *
+from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *
@@ -48,6 +52,8 @@ from vidnb.transforms.augment import *
 from vidnb.transforms.formatting import *
 from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
+from vidnb.transforms.score_maps import *
+from vidnb.transforms.sot_sampling import *
 from vidnb.transforms.localization import *
 from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
@@ -56,8 +62,16 @@ from vidnb.datasets.recognition import *
 from vidnb.datasets.activitynet import *
 from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
+from vidnb.datasets.cocovid_files import *
+from vidnb.datasets.cocovid import *
 from vidnb.datasets.motchallenge import *
+from vidnb.datasets.mot_converters import *
+from vidnb.datasets.kitti_tracking import *
+from vidnb.datasets.sot_files import *
+from vidnb.datasets.sot_sequences import *
+from vidnb.datasets.sot_datasets import *
 from vidnb.loading.samplers import *
+from vidnb.loading.video_samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
 from vidnb.loading.loaders import *
@@ -103,6 +117,7 @@ from vidnb.localization.anchor_free import *
 from vidnb.interop.weight_files import *
 from vidnb.interop.zoos import *
 from vidnb.interop.checkpoints import *
+from vidnb.view.tracks import *
 from vidnb.view.confusion import *
 from vidnb.view.results import *
 from vidnb.view.cam import *
@@ -114,6 +129,7 @@ from vidnb.learn.mixing import *
 from vidnb.learn.seeing import *
 from vidnb.learn.optimizers import *
 from vidnb.learn.schedules import *
+from vidnb.learn.siamrpn_schedules import *
 from vidnb.learn.rng import *
 from vidnb.learn.processes import *
 from vidnb.learn.callbacks import *
@@ -127,6 +143,7 @@ from vidnb.learn.train import *
 from vidnb.learn.features import *
 from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
+from vidnb.function_commands import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_bmn import *

@@ -1,6 +1,6 @@
-"""Files of MOT15, MOT16, MOT17, MOT20 and DanceTrack, and the score of a folder of results by the rules of the benchmark
+"""Files of MOT15, MOT16, MOT17, MOT20, DanceTrack and SportsMOT, and the score of a folder of results by the rules of the benchmark
 
-`read_mot` reads truth, detections and results of the MOT Challenge into a table, `write_mot` writes one, `read_seqinfo` reads what a sequence's seqinfo.ini says. `mot_challenge_scene` applies the rules of a benchmark to truth and result: boxes of a tracker on people that do not count are taken out, then all that are not pedestrians. `evaluate_mot` scores a result file, a folder or a zip of them against a folder of sequences, and gives the tables of the page on multi-object tracking metrics. Errors name the file and the line. Frames and identities stay as they are in the files, where frames count from 1; boxes are left, top, width and height there, and corners everywhere else in vidnb.
+`read_mot` reads truth, detections and results of the MOT Challenge into a table, `write_mot` writes one, `read_seqinfo` reads what a sequence's seqinfo.ini says. `mot_challenge_scene` applies the rules of a benchmark to truth and result: boxes of a tracker on people that do not count are taken out, then all that are not pedestrians. `evaluate_mot` scores a result file, a folder or a zip of them against a folder of sequences, and gives the tables of the page on multi-object tracking metrics; what it leaves out is counted and said. `find_trackers` tells the folders of several trackers apart. Errors name the file and the line. Frames and identities stay as they are in the files, where frames count from 1; boxes are left, top, width and height there, and corners everywhere else in vidnb.
 
 Docs: https://vidnb.github.io/vidnb/datasets/motchallenge.html.md"""
 
@@ -8,13 +8,15 @@ Docs: https://vidnb.github.io/vidnb/datasets/motchallenge.html.md"""
 
 # %% auto #0
 __all__ = ['MOT_FILE_COLUMNS', 'MOT_CLASSES', 'MOT_DISTRACTORS', 'parse_mot', 'read_mot', 'write_mot', 'read_seqinfo',
-           'on_distractors', 'mot_challenge_scene', 'find_sequences', 'find_results', 'evaluate_mot']
+           'on_distractors', 'mot_challenge_sides', 'mot_challenge_scene', 'MotFile', 'find_sequences', 'find_results',
+           'find_trackers', 'mot_fault', 'evaluate_mot']
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #635f0c4f
 import gzip
 import io
 import re
 import zipfile
+import zlib
 from configparser import ConfigParser
 from configparser import Error as IniError
 from pathlib import Path
@@ -28,48 +30,72 @@ from ..metrics.mot import MOTMetrics, MOTScene, mot_scene
 MOT_FILE_COLUMNS = ('frame', 'id', 'x', 'y', 'w', 'h', 'conf', 'cls', 'visibility')
 _defaults = dict(conf=1., cls=-1, visibility=-1.)
 
-def _text(path):
-    "The text of a file, plain or gzip, whatever its line ends; a byte order mark is not part of it"
+def _raw(path):
+    "What is in a file, plain or gzip"
     raw = Path(path).read_bytes()
-    if raw[:2] == b'\x1f\x8b':
-        try: raw = gzip.decompress(raw)
-        except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+    if raw[:2] != b'\x1f\x8b': return raw
+    try: return gzip.decompress(raw)
+    except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+
+def _decoded(raw, name):
+    "Bytes as text, whatever the line ends; a byte order mark is not part of it"
     try: return raw.decode('utf-8-sig')
-    except UnicodeDecodeError: raise ValueError(f'{path} is no text file') from None
+    except UnicodeDecodeError: raise ValueError(f'{name} is no text file') from None
+
+def _text(path): return _decoded(_raw(path), path)
 
 def _first_fault(name, lines, sep):
     "What is wrong with the first line that is no box"
+    first = None
     for n,line in enumerate(lines, 1):
         cells = [c for c in (line.split(sep) if sep.strip() else line.split()) if c.strip()]
         if not cells: continue
+        first = first or (n, len(cells))
         if len(cells) < 6: return f'{name}:{n} has {len(cells)} numbers, separated by {"space" if not sep.strip() else repr(sep)}; a box needs frame, id, x, y, w, h: {line.strip()[:80]!r}'
         for what,c in zip(MOT_FILE_COLUMNS, cells):
             try: v = float(c)
             except ValueError: return f'{name}:{n}: {what} is {c.strip()!r}, which is no number'
             if not np.isfinite(v): return f'{name}:{n}: {what} is {c.strip()!r}'
-            if what in ('frame', 'id', 'cls') and v != int(v): return f'{name}:{n}: {what} is {c.strip()}; it is a whole number'
+            if what in ('frame', 'id', 'cls') and (v != int(v) or abs(v) > 2**53): return f'{name}:{n}: {what} is {c.strip()}; it is a whole number' + (' below 2^53' if v == int(v) else '')
             if what == 'frame' and v < 1: return f'{name}:{n}: frame is {c.strip()}; frames count from 1'
+        if len(cells) != first[1]: return f'{name}:{n} has {len(cells)} numbers; line {first[0]} has {first[1]}'
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #b306ad60
+_whole = 'frame', 'id', 'cls'
+
+def _numbers(raw, sep, n):
+    "A table of `n` columns; whole numbers are read as such if they are written so, which is quicker, and as numbers with a point otherwise"
+    how = dict(sep=sep if sep.strip() else r'\s+', header=None, skipinitialspace=b' ' in raw, na_filter=False, low_memory=False)
+    kinds = {k: np.float64 for k in range(n)}
+    try: return pd.read_csv(io.BytesIO(raw), dtype=kinds | {MOT_FILE_COLUMNS.index(c): np.int64 for c in _whole if MOT_FILE_COLUMNS.index(c) < n}, **how)
+    except ValueError: return pd.read_csv(io.BytesIO(raw), dtype=kinds, **how)
+
+def _boxes(raw, sep):
+    "The table of boxes in `raw`, or None if a line of it is none"
+    line = re.search(rb'\S.*', raw)[0].decode(errors='replace').strip()
+    try: df = _numbers(raw, sep, len(line.split(sep) if sep.strip() else line.split())).iloc[:,:9]
+    except (ValueError, OverflowError, pd.errors.ParserError): return None
+    if df.shape[1] < 6: return None
+    df.columns = MOT_FILE_COLUMNS[:df.shape[1]]
+    for c,v in _defaults.items():
+        if c not in df: df[c] = v
+    fine = lambda c, o: o.dtype.kind == 'i' or (np.isfinite(o).all() and (c not in _whole or ((o == np.floor(o)) & (abs(o) < 2**53)).all()))
+    if not all(fine(c, o.to_numpy()) for c,o in df.items()) or (df.frame < 1).any(): return None
+    return df.astype(kinds) if (kinds := {c: np.int64 for c in _whole if df[c].dtype.kind != 'i'}) else df
+
+# %% ../../nbs/datasets/350_motchallenge.ipynb #5cf9a18d
 def parse_mot(
-    text:str, # lines of a file
+    text, # lines of a file: str, or bytes as they are in it
     name='text', # how messages call it
 )->pd.DataFrame: # columns `MOT_FILE_COLUMNS`; frame, id and cls int64, the others float64
     "Boxes of the MOT Challenge in `text`; `ValueError` names the line that is none"
-    first = re.search(r'\S.*', text)
-    if first is None: return pd.DataFrame({c: np.empty(0, np.int64 if c in ('frame', 'id', 'cls') else float) for c in MOT_FILE_COLUMNS})
-    sep = next((c for c in ',\t' if c in first[0].strip()), ' ')
-    try:
-        df = pd.read_csv(io.StringIO(text), sep=sep if sep != ' ' else r'\s+', header=None, dtype=np.float64, skipinitialspace=True).iloc[:,:9]
-        if df.shape[1] < 6: raise ValueError
-        df.columns = MOT_FILE_COLUMNS[:df.shape[1]]
-        for c,v in _defaults.items():
-            if c not in df: df[c] = v
-        whole = {c: df[c].to_numpy() for c in ('frame', 'id', 'cls')}
-        if np.isfinite(df.to_numpy()).all() and all((o == np.floor(o)).all() for o in whole.values()) and (whole['frame'] >= 1).all():
-            return df.assign(**{c: o.astype(np.int64) for c,o in whole.items()})
-    except (ValueError, pd.errors.ParserError): pass
-    raise ValueError(_first_fault(name, text.splitlines(), sep) or f'{name}: its lines have different numbers of columns')
+    raw = (text.encode() if isinstance(text, str) else text).removeprefix(b'\xef\xbb\xbf')
+    first = re.search(rb'\S.*', raw)
+    if first is None: return pd.DataFrame({c: np.empty(0, np.int64 if c in _whole else float) for c in MOT_FILE_COLUMNS})
+    sep = next((c for c in ',\t' if c.encode() in first[0].strip()), ' ')
+    if (df := _boxes(raw, sep)) is not None: return df
+    if (df := _boxes(re.sub(rb'[,\t ]+(?=\r?\n|$)', b'', raw), sep)) is not None: return df   # some tools end lines with a comma
+    raise ValueError(_first_fault(name, _decoded(raw, name).splitlines(), sep) or f'{name}: its lines have different numbers of columns')
 
 def read_mot(
     path, # text file, plain or gzip
@@ -77,7 +103,7 @@ def read_mot(
     "Truth, detections or results of one sequence; `FileNotFoundError` and `ValueError` name the file, and the line"
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
-    return parse_mot(_text(path), path)
+    return parse_mot(_raw(path), path)
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #a511eeca
 def write_mot(
@@ -112,7 +138,7 @@ def read_seqinfo(
 MOT_CLASSES = {1:'pedestrian', 2:'person_on_vehicle', 3:'car', 4:'bicycle', 5:'motorbike', 6:'non_mot_vehicle', 7:'static_person', 8:'distractor', 9:'occluder',
                10:'occluder_on_ground', 11:'occluder_full', 12:'reflection', 13:'crowd'}
 #: What each benchmark has its tracker's boxes removed on; MOT15 has no kinds
-MOT_DISTRACTORS = {'MOT15': None, 'MOT16': (2,7,8,12), 'MOT17': (2,7,8,12), 'DanceTrack': (2,7,8,12), 'MOT20': (2,6,7,8,12)}
+MOT_DISTRACTORS = {'MOT15': None, 'MOT16': (2,7,8,12), 'MOT17': (2,7,8,12), 'DanceTrack': (2,7,8,12), 'SportsMOT': (2,7,8,12), 'MOT20': (2,6,7,8,12)}
 
 def on_distractors(
     scene, # `MOTScene` of all kinds of truth
@@ -120,12 +146,32 @@ def on_distractors(
     kinds, # numbers of `MOT_CLASSES`
 )->np.ndarray: # (m,) bool
     "Which of a tracker's boxes lie on something that does not count"
-    near = scene.iou >= .5 - np.finfo(float).eps
+    near, odd, out = scene.iou >= .5 - np.finfo(float).eps, np.isin(cls, kinds), np.zeros(len(scene.tr_frame), bool)
+    frame = scene.gt_frame[scene.i]
+    near &= np.isin(frame, np.unique(frame[near & odd[scene.i]]))   # other frames have nothing to decide
     i, j = scene.i[near], scene.j[near]
     hit = match_frames(scene.gt_frame, scene.tr_frame, i, j, scene.iou[near])
-    out = np.zeros(len(scene.tr_frame), bool)
-    out[j[hit & np.isin(np.asarray(cls)[i], kinds)]] = True
+    out[j[hit & odd[i]]] = True
     return out
+
+def mot_challenge_sides(
+    gt, # truth of a sequence as `read_mot` gives it
+    tr, # result of a tracker, the same
+    benchmark:str='MOT17', # a key of `MOT_DISTRACTORS`
+    n_frames:int=None, # length of the sequence; None: the last frame that has a box
+)->tuple: # (`MOTScene` of all boxes, truth and result by frame, which rows of the truth count, which of the result; both (n,) bool)
+    "What the rules of a benchmark leave of truth and result; `ValueError` for kinds that it does not know, an id that stands twice in a frame, and frames past the end"
+    if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
+    last = max(int(o.frame.max()) if len(o) else 0 for o in (gt, tr))
+    if n_frames is not None and last > n_frames: raise ValueError(f'{"truth" if len(gt) and gt.frame.max() > n_frames else "the result"} has boxes in frame {last}; the sequence ends with frame {n_frames}')
+    if (tr.cls > 1).any(): raise ValueError(f'the result has a box of class {tr.cls.max()}; only pedestrians (1, or -1) are scored')
+    kinds, gt, tr = MOT_DISTRACTORS[benchmark], *(o if o.frame.is_monotonic_increasing else o.sort_values('frame', kind='stable') for o in (gt, tr))
+    sides = ((o.frame.to_numpy(), o.id.to_numpy(), xywh2xyxy(o[['x', 'y', 'w', 'h']].to_numpy())) for o in (gt, tr))
+    scene = mot_scene(*next(sides), *next(sides), last if n_frames is None else n_frames)
+    cls, counts = gt.cls.to_numpy(), gt.conf.to_numpy() != 0
+    if kinds is None: return scene, gt, tr, counts, np.ones(len(tr), bool)
+    if len(odd := sorted(set(np.unique(cls)) - set(MOT_CLASSES))): raise ValueError(f'truth has boxes of class {odd[0]}; {benchmark} has {min(MOT_CLASSES)} to {max(MOT_CLASSES)}, and MOT15 none')
+    return scene, gt, tr, counts & (cls == 1), ~on_distractors(scene, cls, kinds)
 
 def mot_challenge_scene(
     gt, # truth of a sequence as `read_mot` gives it
@@ -133,61 +179,167 @@ def mot_challenge_scene(
     benchmark:str='MOT17', # a key of `MOT_DISTRACTORS`
     n_frames:int=None, # length of the sequence; None: the last frame that has a box
 )->MOTScene: # what the metrics need
-    "Truth and result by the rules of a benchmark; `ValueError` for kinds that it does not know, an id that stands twice in a frame, and frames past the end"
-    if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
-    last = max(int(o.frame.max()) if len(o) else 0 for o in (gt, tr))
-    if n_frames is not None and last > n_frames: raise ValueError(f'{"truth" if len(gt) and gt.frame.max() > n_frames else "the result"} has boxes in frame {last}; the sequence ends with frame {n_frames}')
-    if (tr.cls > 1).any(): raise ValueError(f'the result has a box of class {tr.cls.max()}; only pedestrians (1, or -1) are scored')
-    kinds, gt, tr = MOT_DISTRACTORS[benchmark], *(o.sort_values('frame', kind='stable') for o in (gt, tr))
-    sides = ((o.frame.to_numpy(), o.id.to_numpy(), xywh2xyxy(o[['x', 'y', 'w', 'h']].to_numpy())) for o in (gt, tr))
-    scene = mot_scene(*next(sides), *next(sides), last if n_frames is None else n_frames)
-    cls, counts = gt.cls.to_numpy(), gt.conf.to_numpy() != 0
-    if kinds is None: return scene.keep(counts, np.ones(len(tr), bool))
-    if len(odd := sorted(set(np.unique(cls)) - set(MOT_CLASSES))): raise ValueError(f'truth has boxes of class {odd[0]}; {benchmark} has {min(MOT_CLASSES)} to {max(MOT_CLASSES)}, and MOT15 none')
-    return scene.keep(counts & (cls == 1), ~on_distractors(scene, cls, kinds))
+    "Truth and result by the rules of a benchmark: what `mot_challenge_sides` leaves"
+    scene, _, _, keep_gt, keep_tr = mot_challenge_sides(gt, tr, benchmark, n_frames)
+    return scene.keep(keep_gt, keep_tr)
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #29181d77
+class MotFile:
+    "A file of boxes that is read when it is called: text, plain or gzip, or one of a zip"
+    def __init__(self,
+        path, # the file, or the zip
+        member:str=None, # name in the zip
+    ): self.path, self.member = Path(path), member
+    def raw(self)->bytes: # as they are in the file, without compression
+        "What is in it"
+        if self.member is None:
+            if not self.path.is_file(): raise FileNotFoundError(f'{self.path} is not there')
+            return _raw(self.path)
+        try:
+            with zipfile.ZipFile(self.path) as z: return z.read(self.member)
+        except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as e: raise ValueError(f'{self} is damaged: {e}') from None
+    def text(self)->str: # its lines
+        "What is in it, as text"
+        return _decoded(self.raw(), self)
+    def line(self,
+        row:int, # row of the table, from 0
+    )->int: # line of the file, from 1
+        "Where a row of the table stands"
+        return [n for n,line in enumerate(self.text().splitlines(), 1) if line.strip()][row]
+    def __call__(self)->pd.DataFrame: # what `read_mot` gives
+        "Read it"
+        return parse_mot(self.raw(), self)
+    def __str__(self): return str(self.path if self.member is None else self.path/self.member)
+    def __repr__(self): return f'MotFile({str(self)!r})'
+
+# %% ../../nbs/datasets/350_motchallenge.ipynb #a8bccf70
+def _stem(path): return path.name.removesuffix('.gz').removesuffix('.txt')
+
+def _text_files(folder):
+    "{name: file} of the text files in a folder, plain or gzip"
+    return {_stem(p): MotFile(p) for p in sorted({*folder.glob('*.txt'), *folder.glob('*.txt.gz')}) if p.name[0] != '.'}
+
+def _zipped(path):
+    "{name: file} of the text files in a zip"
+    with zipfile.ZipFile(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.txt') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
+    found = {}
+    for n in names:
+        if (stem := Path(n).stem) in found: raise ValueError(f'{path} has two results for {stem}: {found[stem].member} and {n}')
+        found[stem] = MotFile(path, n)
+    return found
+
+# %% ../../nbs/datasets/350_motchallenge.ipynb #bef8a27a
 def find_sequences(
     truth, # folder of sequences, folder of one sequence, or a text file
+    gt_name:str='gt.txt', # file of the truth in a sequence's folder gt, such as gt_half-val.txt
 )->dict: # {name: (file of the truth, number of frames or None)}
     "Sequences that have truth"
     truth = Path(truth)
-    if truth.is_file(): return {truth.parent.parent.name if truth.name == 'gt.txt' else truth.stem: (truth, None)}
-    if not truth.is_dir(): raise FileNotFoundError(f'{truth} is not there')
     length = lambda p: read_seqinfo(p).get('seqLength') if (p/'seqinfo.ini').is_file() else None
-    found = {p.parent.parent.name: (p, length(p.parent.parent)) for p in sorted({*truth.glob('gt/gt.txt'), *truth.glob('*/gt/gt.txt')})}
-    found = found or {p.stem: (p, None) for p in sorted(truth.glob('*.txt'))}
-    if not found: raise ValueError(f'{truth} has no sequence: there is no <sequence>/gt/gt.txt in it, and no text file')
+    if truth.is_file() and truth.name == gt_name: return {truth.resolve().parent.parent.name: (truth, length(truth.resolve().parent.parent))}
+    if truth.is_file(): return {_stem(truth): (truth, None)}
+    if not truth.is_dir(): raise FileNotFoundError(f'{truth} is not there')
+    found = {p.parent.parent.resolve().name: (p, length(p.parent.parent)) for p in sorted({*truth.glob(f'gt/{gt_name}'), *truth.glob(f'*/gt/{gt_name}')})}
+    found = found or {n: (f.path, None) for n,f in _text_files(truth).items()}
+    if not found: raise ValueError(f'{truth} has no sequence: there is no <sequence>/gt/{gt_name} in it, and no text file')
     return found
 
+# %% ../../nbs/datasets/350_motchallenge.ipynb #4f4cd57f
 def find_results(
     pred, # text file, folder, folder of TrackEval with `data`, or zip
-)->dict: # {name: function that reads it}
+)->dict: # {name: `MotFile`, to be called}
     "Result files by the name of their sequence"
     pred = Path(pred)
     if not pred.exists(): raise FileNotFoundError(f'{pred} is not there')
-    if pred.is_file() and zipfile.is_zipfile(pred):
-        def reader(n):
-            with zipfile.ZipFile(pred) as z: return parse_mot(z.read(n).decode('utf-8-sig'), f'{pred}/{n}')
-        with zipfile.ZipFile(pred) as z: return {Path(n).stem: (lambda n=n: reader(n)) for n in sorted(z.namelist()) if n.endswith('.txt')}
-    files = [pred] if pred.is_file() else sorted((pred/'data' if (pred/'data').is_dir() else pred).glob('*.txt'))
-    if not files: raise ValueError(f'{pred} has no result: there is no text file in it')
-    return {p.stem: (lambda p=p: read_mot(p)) for p in files}
+    if pred.is_file() and pred.suffix == '.zip' and not zipfile.is_zipfile(pred): raise ValueError(f'{pred} is no zip file, or a damaged one')
+    if pred.is_file(): found = _zipped(pred) if zipfile.is_zipfile(pred) else {_stem(pred): MotFile(pred)}
+    else: found = _text_files(pred/'data' if (pred/'data').is_dir() else pred) or (_zipped(pred/'data.zip') if (pred/'data.zip').is_file() else {})
+    if found: return found
+    several = [] if pred.is_file() else list(find_trackers(pred))
+    if len(several): raise ValueError(f'{pred} has results of {len(several)} trackers, {", ".join(several)}; name the folder of one')
+    raise ValueError(f'{pred} has no result: there is no text file in it')
+
+def find_trackers(
+    pred, # results of one tracker, or a folder with a folder or a zip for each
+)->dict: # {name of the tracker: its results, for `find_results`}
+    "Trackers whose results lie in a folder"
+    pred = Path(pred)
+    if not pred.exists(): raise FileNotFoundError(f'{pred} is not there')
+    is_one = lambda p: p.suffix == '.zip' if p.is_file() else (p/'data').is_dir() or (p/'data.zip').is_file() or bool(_text_files(p))
+    if pred.is_file() or is_one(pred): return {pred.stem: pred}
+    return {p.stem if p.is_file() else p.name: p for p in sorted(pred.iterdir()) if p.name[0] != '.' and is_one(p)}
+
+# %% ../../nbs/datasets/350_motchallenge.ipynb #e1a92b44
+def _faulty_row(df, n_frames, kinds):
+    "(row, what is wrong with it) of the first row that cannot be scored, or None"
+    frame, who, cls = (df[c].to_numpy() for c in ('frame', 'id', 'cls'))
+    odd = (cls < kinds[0]) | (cls > kinds[1]) if kinds else np.zeros(len(df), bool)
+    bad = dict(twice=df.duplicated(['frame', 'id']).to_numpy(), late=frame > (np.inf if n_frames is None else n_frames), odd=odd)
+    if not (rows := np.flatnonzero(np.logical_or.reduce(list(bad.values())))).size: return None
+    k = int(rows[0])
+    if bad['late'][k]: return k, f'frame is {frame[k]}; the sequence ends with frame {n_frames}'
+    if bad['odd'][k]: return k, f'class is {cls[k]}; expected {kinds[0]} to {kinds[1]}' + (', as only pedestrians are scored' if kinds[1] == 1 else '')
+    return k, f'id {who[k]} stands twice in frame {frame[k]}; an identity has one box in a frame'
+
+def mot_fault(
+    file, # `MotFile`
+    df, # its table
+    n_frames:int=None, # length of the sequence
+    kinds=None, # (first, last) class that may occur
+)->str: # with file and line; None where nothing is wrong
+    "Why a file cannot be scored, though every line of it is a box"
+    fault = _faulty_row(df, n_frames, kinds)
+    return None if fault is None else f'{file}:{file.line(fault[0])}: {fault[1]}'
+
+# %% ../../nbs/datasets/350_motchallenge.ipynb #8d749a8a
+def _read_side(file, benchmark):
+    "A file's table; of MOT15 only the first seven columns if the rest are no kinds"
+    try: return file()
+    except ValueError as e:
+        if benchmark != 'MOT15' or not re.search(r': cls is [-\d.]+; ', str(e)): raise
+    text = file.text()
+    sep = next((c for c in ',\t' if c in text.strip().split('\n')[0]), None)
+    return parse_mot('\n'.join((sep or ' ').join(line.split(sep)[:7]) for line in text.splitlines()), file)
+
+def _scene(gt_file, tr_file, benchmark, length):
+    "(scene, numbers of boxes that were left out) of one sequence; errors name file and line"
+    gt, tr = (_read_side(o, benchmark) for o in (gt_file, tr_file))
+    gt = gt.assign(conf=np.trunc(gt.conf.to_numpy()))   # the official tool reads whole numbers here
+    try: scene = mot_challenge_scene(gt, tr, benchmark, length)
+    except ValueError as e:
+        kinds = (min(MOT_CLASSES), max(MOT_CLASSES)) if MOT_DISTRACTORS.get(benchmark) else None
+        raise ValueError(mot_fault(gt_file, gt, length, kinds) or mot_fault(tr_file, tr, length, (-1<<31, 1)) or f'{tr_file}: {e}') from None
+    return scene, dict(taken=len(tr) - len(scene.tr_id), truth=len(gt) - len(scene.gt_id), flat=int(((tr.w <= 0) | (tr.h <= 0)).sum()))
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #fa72a643
+def _chosen(sequences, only):
+    "The sequences that are asked for: names, or a file with a name a line (TrackEval's begins with the line name)"
+    if only is None: return sequences
+    if isinstance(only, (str, Path)): only = [n for n in (o.strip() for o in _text(only).splitlines()) if n and n != 'name']
+    if odd := [n for n in only if n not in sequences]: raise ValueError(f'there is no truth for {", ".join(odd)}; there is for {", ".join(sequences)}')
+    return {n: sequences[n] for n in only}
+
 def evaluate_mot(
     truth, # folder of sequences, or one file
     pred, # results: file, folder or zip
     benchmark:str='MOT17', # whose rules apply, a key of `MOT_DISTRACTORS`
     tell=print, # function of a line about what is not scored
+    sequences=None, # names of those to score, or a file with one a line (a seqmap); None: all that have truth
+    gt_name:str='gt.txt', # file of the truth in a sequence's folder gt, such as gt_half-val.txt
 )->MOTMetrics: # `.table()` and `.value`
     "Score results against truth by the rules of a benchmark"
-    sequences, results, metrics = find_sequences(truth), find_results(pred), MOTMetrics()
-    if len(sequences) == len(results) == 1: results = dict(zip(sequences, results.values()))
-    if missing := [n for n in sequences if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
-    if extra := [n for n in results if n not in sequences]: tell(f'not scored, as there is no truth: {", ".join(extra)}')
-    for name,(file,length) in sequences.items():
-        try: scene = mot_challenge_scene(read_mot(file), results[name](), benchmark, length)
-        except ValueError as e: raise e if str(file) in str(e) or str(pred) in str(e) else ValueError(f'{name}: {e}') from None
+    if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
+    every, results, metrics, left = find_sequences(truth, gt_name), find_results(pred), MOTMetrics(), dict(taken=0, truth=0, flat=0)
+    wanted = _chosen(every, sequences)
+    if len(every) == len(results) == 1: results = dict(zip(every, results.values()))
+    if missing := [n for n in wanted if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
+    if extra := [n for n in results if n not in wanted]: tell(f'not scored, as {"there is no truth" if sequences is None else "nobody asks for them"}: {", ".join(extra)}')
+    for name,(file,length) in wanted.items():
+        scene, counts = _scene(MotFile(file), results[name], benchmark, length)
         metrics.add(name, scene)
+        left = {k: left[k] + counts[k] for k in left}
+    what = dict(taken=f'boxes of the result lie on what does not count in {benchmark} and were taken out', truth='true boxes do not count (marked 0, or no pedestrians) and were left out',
+                flat='boxes of the result have no area: they match nothing and count as false positives')
+    for k,n in left.items():
+        if n: tell(f'{n} {what[k]}')
     return metrics
