@@ -90,6 +90,7 @@ Modules:
 - `vidnb.metrics.regions`: How much two polygons or rectangles overlap, counted pixel by pixel as the VOT challenge does, for all frames at once
 - `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
 - `vidnb.metrics.sot`: Success, precision and normalised precision of a whole benchmark at once, by the rules of whichever toolkit made the table
+- `vidnb.metrics.sot_curves`: Success, precision and normalised precision of several trackers in one picture, and what each is good at
 - `vidnb.metrics.vot`: Trackers that are started again or in many places: accuracy, robustness, and the overlap that one may expect
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor

@@ -21,6 +21,7 @@ from vidnb.metrics.mot import *
 from vidnb.metrics.sot import *
 from vidnb.metrics.regions import *
 from vidnb.metrics.vot import *
+from vidnb.metrics.sot_curves import *
 from vidnb.metrics.mot_classes import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
