@@ -22,6 +22,10 @@ from vidnb.metrics.mot import *
 from vidnb.metrics.mot_classes import *
 from vidnb.metrics.track_ap import *
 from vidnb.metrics.detection_ap import *
+from vidnb.metrics.sot import *
+from vidnb.metrics.regions import *
+from vidnb.metrics.vot import *
+from vidnb.metrics.sot_curves import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
