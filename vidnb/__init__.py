@@ -77,6 +77,7 @@ Modules:
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
 - `vidnb.metrics.video_ap`: Which detections are right, precision over recall, and the AP of ImageNet VID for slow, medium and fast objects
+- `vidnb.metrics.vis_ap`: Video instance segmentation: one mask in each frame, one score for the whole track, one AP
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
 - `vidnb.models.c2d`: An image network on every frame, with one pooling over time: the baseline that I3D and non-local networks are measured against

@@ -17,6 +17,7 @@ from vidnb.metrics.detections import *
 from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
 from vidnb.metrics.video_ap import *
+from vidnb.metrics.vis_ap import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
