@@ -7,6 +7,7 @@ from fastai.vision.all import *
 
 from vidnb.core.testing import *
 from vidnb.core.boxes import *
+from vidnb.core.masks import *
 from vidnb.core.spans import *
 from vidnb.core.matching import *
 from vidnb.core.environment import *
@@ -18,6 +19,7 @@ from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
 from vidnb.metrics.video_ap import *
 from vidnb.metrics.vis_ap import *
+from vidnb.metrics.detection_ap import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
@@ -128,6 +130,7 @@ from vidnb.learn.train import *
 from vidnb.learn.features import *
 from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
+from vidnb.function_commands import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_bmn import *

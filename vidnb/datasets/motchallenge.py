@@ -28,48 +28,67 @@ from ..metrics.mot import MOTMetrics, MOTScene, mot_scene
 MOT_FILE_COLUMNS = ('frame', 'id', 'x', 'y', 'w', 'h', 'conf', 'cls', 'visibility')
 _defaults = dict(conf=1., cls=-1, visibility=-1.)
 
-def _text(path):
-    "The text of a file, plain or gzip, whatever its line ends; a byte order mark is not part of it"
+def _raw(path):
+    "What is in a file, plain or gzip"
     raw = Path(path).read_bytes()
-    if raw[:2] == b'\x1f\x8b':
-        try: raw = gzip.decompress(raw)
-        except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+    if raw[:2] != b'\x1f\x8b': return raw
+    try: return gzip.decompress(raw)
+    except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+
+def _decoded(raw, name):
+    "Bytes as text, whatever the line ends; a byte order mark is not part of it"
     try: return raw.decode('utf-8-sig')
-    except UnicodeDecodeError: raise ValueError(f'{path} is no text file') from None
+    except UnicodeDecodeError: raise ValueError(f'{name} is no text file') from None
+
+def _text(path): return _decoded(_raw(path), path)
 
 def _first_fault(name, lines, sep):
     "What is wrong with the first line that is no box"
+    first = None
     for n,line in enumerate(lines, 1):
         cells = [c for c in (line.split(sep) if sep.strip() else line.split()) if c.strip()]
         if not cells: continue
+        first = first or (n, len(cells))
         if len(cells) < 6: return f'{name}:{n} has {len(cells)} numbers, separated by {"space" if not sep.strip() else repr(sep)}; a box needs frame, id, x, y, w, h: {line.strip()[:80]!r}'
         for what,c in zip(MOT_FILE_COLUMNS, cells):
             try: v = float(c)
             except ValueError: return f'{name}:{n}: {what} is {c.strip()!r}, which is no number'
             if not np.isfinite(v): return f'{name}:{n}: {what} is {c.strip()!r}'
-            if what in ('frame', 'id', 'cls') and v != int(v): return f'{name}:{n}: {what} is {c.strip()}; it is a whole number'
+            if what in ('frame', 'id', 'cls') and (v != int(v) or abs(v) > 2**53): return f'{name}:{n}: {what} is {c.strip()}; it is a whole number' + (' below 2^53' if v == int(v) else '')
             if what == 'frame' and v < 1: return f'{name}:{n}: frame is {c.strip()}; frames count from 1'
+        if len(cells) != first[1]: return f'{name}:{n} has {len(cells)} numbers, line {first[0]} has {first[1]}'
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #b306ad60
+_whole = 'frame', 'id', 'cls'
+
+def _numbers(raw, sep, n):
+    "A table of `n` columns; whole numbers are read as such if they are written so, which is quicker, and as numbers with a point otherwise"
+    how = dict(sep=sep if sep.strip() else r'\s+', header=None, skipinitialspace=b' ' in raw, na_filter=False, low_memory=False)
+    kinds = {k: np.float64 for k in range(n)}
+    try: return pd.read_csv(io.BytesIO(raw), dtype=kinds | {MOT_FILE_COLUMNS.index(c): np.int64 for c in _whole if MOT_FILE_COLUMNS.index(c) < n}, **how)
+    except ValueError: return pd.read_csv(io.BytesIO(raw), dtype=kinds, **how)
+
 def parse_mot(
-    text:str, # lines of a file
+    text, # lines of a file: str, or bytes as they are in it
     name='text', # how messages call it
 )->pd.DataFrame: # columns `MOT_FILE_COLUMNS`; frame, id and cls int64, the others float64
     "Boxes of the MOT Challenge in `text`; `ValueError` names the line that is none"
-    first = re.search(r'\S.*', text)
-    if first is None: return pd.DataFrame({c: np.empty(0, np.int64 if c in ('frame', 'id', 'cls') else float) for c in MOT_FILE_COLUMNS})
-    sep = next((c for c in ',\t' if c in first[0].strip()), ' ')
+    raw = (text.encode() if isinstance(text, str) else text).removeprefix(b'\xef\xbb\xbf')
+    if any(e in raw for e in (b',\n', b',\r', b'\t\n', b'\t\r')) or raw[-1:] in b',\t': raw = re.sub(rb'[,\t ]+(?=\r?\n|$)', b'', raw)   # some tools end lines with a comma
+    first = re.search(rb'\S.*', raw)
+    if first is None: return pd.DataFrame({c: np.empty(0, np.int64 if c in _whole else float) for c in MOT_FILE_COLUMNS})
+    line = first[0].decode(errors='replace').strip()
+    sep = next((c for c in ',\t' if c in line), ' ')
     try:
-        df = pd.read_csv(io.StringIO(text), sep=sep if sep != ' ' else r'\s+', header=None, dtype=np.float64, skipinitialspace=True).iloc[:,:9]
+        df = _numbers(raw, sep, len(line.split(sep) if sep.strip() else line.split())).iloc[:,:9]
         if df.shape[1] < 6: raise ValueError
         df.columns = MOT_FILE_COLUMNS[:df.shape[1]]
         for c,v in _defaults.items():
             if c not in df: df[c] = v
-        whole = {c: df[c].to_numpy() for c in ('frame', 'id', 'cls')}
-        if np.isfinite(df.to_numpy()).all() and all((o == np.floor(o)).all() for o in whole.values()) and (whole['frame'] >= 1).all():
-            return df.assign(**{c: o.astype(np.int64) for c,o in whole.items()})
-    except (ValueError, pd.errors.ParserError): pass
-    raise ValueError(_first_fault(name, text.splitlines(), sep) or f'{name}: its lines have different numbers of columns')
+        if all(np.isfinite(o).all() and (c not in _whole or o.dtype.kind == 'i' or ((o == np.floor(o)) & (abs(o) < 2**53)).all()) for c,o in df.items()) and (df.frame >= 1).all():
+            return df.astype(kinds) if (kinds := {c: np.int64 for c in _whole if df[c].dtype.kind != 'i'}) else df
+    except (ValueError, OverflowError, pd.errors.ParserError): pass
+    raise ValueError(_first_fault(name, _decoded(raw, name).splitlines(), sep) or f'{name}: its lines have different numbers of columns')
 
 def read_mot(
     path, # text file, plain or gzip
@@ -77,7 +96,7 @@ def read_mot(
     "Truth, detections or results of one sequence; `FileNotFoundError` and `ValueError` name the file, and the line"
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
-    return parse_mot(_text(path), path)
+    return parse_mot(_raw(path), path)
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #a511eeca
 def write_mot(
@@ -120,11 +139,12 @@ def on_distractors(
     kinds, # numbers of `MOT_CLASSES`
 )->np.ndarray: # (m,) bool
     "Which of a tracker's boxes lie on something that does not count"
-    near = scene.iou >= .5 - np.finfo(float).eps
+    near, odd, out = scene.iou >= .5 - np.finfo(float).eps, np.isin(cls, kinds), np.zeros(len(scene.tr_frame), bool)
+    frame = scene.gt_frame[scene.i]
+    near &= np.isin(frame, np.unique(frame[near & odd[scene.i]]))   # other frames have nothing to decide
     i, j = scene.i[near], scene.j[near]
     hit = match_frames(scene.gt_frame, scene.tr_frame, i, j, scene.iou[near])
-    out = np.zeros(len(scene.tr_frame), bool)
-    out[j[hit & np.isin(np.asarray(cls)[i], kinds)]] = True
+    out[j[hit & odd[i]]] = True
     return out
 
 def mot_challenge_scene(
@@ -138,7 +158,7 @@ def mot_challenge_scene(
     last = max(int(o.frame.max()) if len(o) else 0 for o in (gt, tr))
     if n_frames is not None and last > n_frames: raise ValueError(f'{"truth" if len(gt) and gt.frame.max() > n_frames else "the result"} has boxes in frame {last}; the sequence ends with frame {n_frames}')
     if (tr.cls > 1).any(): raise ValueError(f'the result has a box of class {tr.cls.max()}; only pedestrians (1, or -1) are scored')
-    kinds, gt, tr = MOT_DISTRACTORS[benchmark], *(o.sort_values('frame', kind='stable') for o in (gt, tr))
+    kinds, gt, tr = MOT_DISTRACTORS[benchmark], *(o if o.frame.is_monotonic_increasing else o.sort_values('frame', kind='stable') for o in (gt, tr))
     sides = ((o.frame.to_numpy(), o.id.to_numpy(), xywh2xyxy(o[['x', 'y', 'w', 'h']].to_numpy())) for o in (gt, tr))
     scene = mot_scene(*next(sides), *next(sides), last if n_frames is None else n_frames)
     cls, counts = gt.cls.to_numpy(), gt.conf.to_numpy() != 0
@@ -168,7 +188,7 @@ def find_results(
     if not pred.exists(): raise FileNotFoundError(f'{pred} is not there')
     if pred.is_file() and zipfile.is_zipfile(pred):
         def reader(n):
-            with zipfile.ZipFile(pred) as z: return parse_mot(z.read(n).decode('utf-8-sig'), f'{pred}/{n}')
+            with zipfile.ZipFile(pred) as z: return parse_mot(z.read(n), f'{pred}/{n}')
         with zipfile.ZipFile(pred) as z: return {Path(n).stem: (lambda n=n: reader(n)) for n in sorted(z.namelist()) if n.endswith('.txt')}
     files = [pred] if pred.is_file() else sorted((pred/'data' if (pred/'data').is_dir() else pred).glob('*.txt'))
     if not files: raise ValueError(f'{pred} has no result: there is no text file in it')

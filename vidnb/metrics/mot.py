@@ -14,7 +14,7 @@ __all__ = ['CLEAR_COUNTS', 'HOTA_ALPHAS', 'HOTA_COUNTS', 'HOTA_MEANS', 'MOT_COLU
 from dataclasses import dataclass
 import numpy as np
 import pandas as pd
-from ..core.boxes import as_xyxy, frame_ious
+from ..core.boxes import as_xyxy, frame_ious, ranked
 from ..core.matching import best_total, match_frames, solve_frames
 
 # %% ../../nbs/metrics/120_mot.ipynb #9e322953
@@ -36,7 +36,7 @@ class MOTScene:
     )->'MOTScene': # the scene without the others; identities are numbered again
         "A scene of some of the boxes"
         gt, tr = np.asarray(gt, bool), np.asarray(tr, bool)
-        both, number = gt[self.i] & tr[self.j], lambda ids: np.unique(ids, return_inverse=True)[1].astype(np.int64)
+        both, number = gt[self.i] & tr[self.j], lambda ids: ranked(ids)[1]
         return MOTScene(self.gt_frame[gt], number(self.gt_id[gt]), self.tr_frame[tr], number(self.tr_id[tr]),
                         (np.cumsum(gt)-1)[self.i[both]], (np.cumsum(tr)-1)[self.j[both]], self.iou[both], self.n_frames)
     def __repr__(self): return f'{self.n_frames} frames; truth: {len(self.gt_id)} boxes of {self.n_gt}; tracker: {len(self.tr_id)} of {self.n_tr}; {len(self.i)} pairs'
@@ -49,12 +49,13 @@ def _side(frame, ids, name):
         if o.ndim != 1 or len(o) != len(frame): raise ValueError(f'{name}: {what} have shape {o.shape}, frames {frame.shape}; both are (n,)')
         if o.dtype.kind == 'f' and (o != np.floor(o)).any(): raise ValueError(f'{name}: {what} have {o[o != np.floor(o)][0]}; they are whole numbers')
     frame, ids = frame.astype(np.int64), ids.astype(np.int64)
-    by = np.argsort(frame, kind='stable')
-    frame, who = frame[by], np.unique(ids[by], return_inverse=True)[1].astype(np.int64)
-    one = np.sort(frame*(who.max(initial=0)+1) + who)
-    if len(twice := one[1:][one[1:] == one[:-1]]):
-        f, k = divmod(int(twice[0]), int(who.max())+1)
-        raise ValueError(f'{name}: id {ids[by][(frame == f) & (who == k)][0]} stands twice in frame {f}; an identity has one box in a frame')
+    by = slice(None) if (frame[1:] >= frame[:-1]).all() else np.argsort(frame, kind='stable')
+    frame, (names, who) = frame[by], ranked(ids[by])
+    frames, when = ranked(frame)
+    one, first = ranked(when*len(names) + who)
+    if len(one) < len(who):
+        f, k = divmod(int(one[np.flatnonzero(np.bincount(first) > 1)[0]]), len(names))
+        raise ValueError(f'{name}: id {names[k]} stands twice in frame {frames[f]}; an identity has one box in a frame')
     return by, frame, who
 
 def mot_scene(
@@ -130,7 +131,7 @@ def clear(
 # %% ../../nbs/metrics/120_mot.ipynb #6cd14a6d
 def _pairs_of_ids(s, i, j):
     "Pairs of identities that occur in the given pairs of boxes: (identity, track, number of the pair of identities for each pair of boxes)"
-    key, of = np.unique(s.gt_id[i]*s.n_tr + s.tr_id[j], return_inverse=True)
+    key, of = ranked(s.gt_id[i]*s.n_tr + s.tr_id[j])
     return key//max(1, s.n_tr), key%max(1, s.n_tr), of
 
 def _identity_final(r):
