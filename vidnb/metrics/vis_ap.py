@@ -10,7 +10,7 @@ Docs: https://vidnb.github.io/vidnb/metrics/vis_ap.html.md"""
 __all__ = ['VIS_AREAS', 'video_mask_ious', 'vis_matches', 'vis_scores', 'vis_summary', 'VISMetrics', 'frames_to_tracks',
            'check_vis_results', 'YTVIS', 'YTVISeval']
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #aa567922
+# %% ../../nbs/metrics/142_vis_ap.ipynb #66364c32
 import copy
 import json
 import numpy as np
@@ -18,27 +18,25 @@ import pandas as pd
 from fastcore.basics import patch
 from pathlib import Path
 from pycocotools import mask as rle_tools
+from ..core.masks import as_rle, mask_areas
 from .video_ap import AP_RECALLS, AP_THRESHOLDS, greedy_matches, precision_at_recalls
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #5707d013
-def _as_rle(seg, size, where):
-    "A mask as pycocotools' compressed run lengths, None for no mask; takes run lengths as a list and polygons too"
+# %% ../../nbs/metrics/142_vis_ap.ipynb #49fbd74f
+def _rle(seg, size, where):
+    "A mask as compressed run lengths, None for no mask"
     if not seg: return None
-    if isinstance(seg, list):
-        if size is None: raise ValueError(f'{where} is a polygon, and the height and width of the video are not known')
-        return rle_tools.merge(rle_tools.frPyObjects(seg, *size))
-    if not isinstance(seg, dict) or 'counts' not in seg or 'size' not in seg: raise ValueError(f'{where} is {str(seg)[:60]!r}; a mask is None, a polygon, or a dict with size and counts')
-    return seg if isinstance(seg['counts'], (str, bytes)) else rle_tools.frPyObjects(seg, *seg['size'])
+    try: return as_rle(seg, *size)
+    except ValueError as e: raise ValueError(f'{where}: {e}') from None
 
 def _areas(masks):
     "Pixels of each mask (n,); pycocotools takes at most 255 of them in a call"
-    return np.concatenate([rle_tools.area(masks[k:k+255]) for k in range(0, len(masks), 255)]).astype(np.int64)
+    return np.concatenate([mask_areas(masks[k:k+255]) for k in range(0, len(masks), 255)])
 
 def _masks(tracks, what):
     "Run lengths (tracks, frames), their areas (tracks,frames) and the one size that all have"
     n, sizes = {len(t['segmentations']) for t in tracks}, set()
     if len(n) > 1: raise ValueError(f'{what}: segmentations have {min(n)} and {max(n)} entries; there is one for each frame, None where there is no mask')
-    out = [[_as_rle(s, (t['height'], t['width']) if 'height' in t else None, f'{what} {k}, frame {f}') for f,s in enumerate(t['segmentations'])] for k,t in enumerate(tracks)]
+    out = [[_rle(s, (t.get('height'), t.get('width')), f'{what} {k}, frame {f}') for f,s in enumerate(t['segmentations'])] for k,t in enumerate(tracks)]
     there = [s for row in out for s in row if s]
     sizes, area = {tuple(s['size']) for s in there}, np.zeros((len(tracks), *n) if n else (0,0), np.int64)
     if len(sizes) > 1: raise ValueError(f'{what}: masks of {min(sizes)} and of {max(sizes)}, height and width; all masks of a video have one size')
@@ -319,7 +317,7 @@ def loadVids(self:YTVIS,
     "Videos by id"
     return _load(self.vids, ids)
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #77df8628
+# %% ../../nbs/metrics/142_vis_ap.ipynb #f183d396
 @patch
 def loadRes(self:YTVIS,
     resFile, # list of tracks, or the path of a json file with one
@@ -340,7 +338,7 @@ def annToRLE(self:YTVIS,
 ): # compressed run lengths, or None
     "The mask of one frame as run lengths, whatever its form in the file"
     v = self.vids[ann['video_id']]
-    return _as_rle(ann['segmentations'][frameId], (v['height'], v['width']), f'object {ann["id"]}, frame {frameId}')
+    return _rle(ann['segmentations'][frameId], (v['height'], v['width']), f'object {ann["id"]}, frame {frameId}')
 
 @patch
 def annToMask(self:YTVIS,
