@@ -60,6 +60,7 @@ from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
 from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.motchallenge import *
+from vidnb.datasets.imagenetvid import *
 from vidnb.datasets.youtubevis import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *

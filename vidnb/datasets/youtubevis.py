@@ -11,8 +11,7 @@ __all__ = ['YTVIS_2019_CLASSES', 'YTVIS_2021_CLASSES', 'OVIS_CLASSES', 'check_yo
            'vis_boxes', 'vis_to_cocovid', 'cocovid_to_vis', 'youtubevis2coco', 'ovis2coco', 'tracks_of_mmtracking',
            'read_vis_results', 'write_vis_results', 'show_mask_tracks']
 
-# %% ../../nbs/datasets/380_youtubevis.ipynb #62515d04
-import gzip
+# %% ../../nbs/datasets/380_youtubevis.ipynb #22c235a5
 import json
 import zipfile
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..core.environment import atomic_path
 from ..core.masks import as_rle, mask_areas, mask_boxes, paint_masks
 from ..core.plot import show_frames, spread
 from .cocovid_files import cocovid, read_cocovid, write_cocovid
+from .motchallenge import _text
 from ..metrics.vis_ap import check_vis_results, frames_to_tracks
 
 # %% ../../nbs/datasets/380_youtubevis.ipynb #06f1df0b
@@ -32,14 +32,13 @@ YTVIS_2021_CLASSES = tuple('airplane bear bird boat car cat cow deer dog duck ea
 #: Categories of OVIS
 OVIS_CLASSES = tuple('Person Bird Cat Dog Horse Sheep Cow Elephant Bear Zebra Giraffe Poultry Giant_panda Lizard Parrot Monkey Rabbit Tiger Fish Turtle Bicycle Motorcycle Airplane Boat Vehicle'.split())
 
-# %% ../../nbs/datasets/380_youtubevis.ipynb #9374e798
+# %% ../../nbs/datasets/380_youtubevis.ipynb #8c6528a5
 def _json(path):
-    "Content of a json file, plain or gzip, with or without a byte order mark"
+    "Content of a json file"
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
-    raw = path.read_bytes()
-    try: return json.loads((gzip.decompress(raw) if raw[:2] == b'\x1f\x8b' else raw).decode('utf-8-sig'))
-    except (EOFError, OSError, UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f'{path} is no json file: {e}') from None
+    try: return json.loads(_text(path))
+    except json.JSONDecodeError as e: raise ValueError(f'{path} is no json file: {e}') from None
 
 def _unique(rows, name, what):
     ids = [r.get('id') for r in rows]
