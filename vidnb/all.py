@@ -62,6 +62,7 @@ from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.imagenetvid import *
 from vidnb.datasets.youtubevis import *
+from vidnb.datasets.video_reports import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *

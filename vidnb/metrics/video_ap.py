@@ -238,7 +238,7 @@ class VIDMetrics:
         rows = {n: self._row([v]) for n,v in self.videos.items()} | {'COMBINED': self.value}
         return pd.DataFrame(rows).T.astype({c: int for c in self.value if not c.startswith('AP')})
 
-# %% ../../nbs/metrics/140_video_ap.ipynb #ebaffdd6
+# %% ../../nbs/metrics/140_video_ap.ipynb #94476a9b
 def plot_precision_recall(
     curves:dict, # {name: (recall, precision)}, arrays of one length
     ax=None, # axes to draw into
@@ -263,6 +263,6 @@ def plot_ap_bars(
     if ax is None: ax = plt.subplots(figsize=(4.5,.6+.25*len(values)), dpi=72, layout='constrained')[1]
     bars = ax.barh(range(len(values)), values.fillna(0))
     ax.bar_label(bars, ['none' if np.isnan(v) else f'{v:.3f}' for v in values], padding=3, fontsize=8)
-    ax.set(yticks=range(len(values)), yticklabels=list(values.index), xlim=(0,1.12), xlabel='AP')
+    ax.set(yticks=range(len(values)), yticklabels=list(values.index), xlim=(0,1.2), xlabel='AP')
     ax.invert_yaxis()
     return ax
