@@ -26,6 +26,8 @@ from vidnb.metrics.sot import *
 from vidnb.metrics.regions import *
 from vidnb.metrics.vot import *
 from vidnb.metrics.sot_curves import *
+from vidnb.metrics.video_ap import *
+from vidnb.metrics.vis_ap import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
@@ -82,6 +84,9 @@ from vidnb.datasets.sot_files import *
 from vidnb.datasets.sot_sequences import *
 from vidnb.datasets.sot_datasets import *
 from vidnb.datasets.sot_converters import *
+from vidnb.datasets.imagenetvid import *
+from vidnb.datasets.youtubevis import *
+from vidnb.datasets.video_reports import *
 from vidnb.datasets.tracking_sets import *
 from vidnb.loading.samplers import *
 from vidnb.loading.video_samplers import *
