@@ -16,6 +16,7 @@ from vidnb.metrics.localization import *
 from vidnb.metrics.detections import *
 from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
+from vidnb.metrics.vos import *
 from vidnb.metrics.reid import *
 from vidnb.video.files import *
 from vidnb.video.index import *
