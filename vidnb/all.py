@@ -18,6 +18,7 @@ from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
 from vidnb.metrics.vos import *
 from vidnb.metrics.reid import *
+from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
 from vidnb.video.pyav import *
@@ -55,6 +56,7 @@ from vidnb.datasets.recognition import *
 from vidnb.datasets.activitynet import *
 from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
+from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.motchallenge import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
@@ -126,6 +128,7 @@ from vidnb.learn.train import *
 from vidnb.learn.features import *
 from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
+from vidnb.function_commands import *
 from vidnb.bench.benchmarks import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_bmn import *

@@ -8,7 +8,7 @@ Docs: https://vidnb.github.io/vidnb/cli.html.md"""
 
 # %% auto #0
 __all__ = ['demo_video', 'save_figure', 'demo', 'predict', 'tell', 'tell_jobs', 'listed_videos', 'training_table',
-           'numbers_table', 'models_table', 'bench_table', 'save_mot', 'parser', 'main']
+           'numbers_table', 'models_table', 'bench_table', 'save_mot', 'print_report', 'parser', 'main']
 
 # %% ../nbs/990_cli.ipynb #cca51315
 import argparse
@@ -446,24 +446,46 @@ def save_mot(
 
 _evals = _eval_tal, _eval_mot
 
-def _eval(sub):
-    c = sub.add_parser('eval', help='measure files of results: tal, mot')
+def _eval(sub, argv=()):
+    from vidnb.function_commands import EVALUATIONS, add_evaluations
+    c = sub.add_parser('eval', help=f'measure files of results: {", ".join(["tal", "mot", *EVALUATIONS])}')
     kinds = c.add_subparsers(dest='kind', required=True, metavar='KIND')
     for add in _evals:
         k, do = add(kinds)
         k.set_defaults(measure=do)
-    return c, lambda a: a.measure(a)
+    add_evaluations(kinds, argv)
+    return c, lambda a: a.measure(a) if hasattr(a, 'measure') else print_report(a.run(a), a.out)
+
+def print_report(
+    report, # `EvalReport`
+    out=None, # folder for its files
+)->int: # exit status
+    "Print a report, and write it into a folder"
+    print(report.text())
+    if out: print(f'\n{len(report.save(out))} files, in {out}')
+    return 0
+
+def _convert(sub, argv=()):
+    from vidnb.function_commands import CONVERTERS, add_converters
+    c = sub.add_parser('convert', help='turn the files of a benchmark into CocoVID', description=f'Converters: {", ".join(CONVERTERS)}')
+    add_converters(c.add_subparsers(dest='kind', required=True, metavar='CONVERTER'), argv)
+    def do(a):
+        for file in a.run(a): print(file)
+        return 0
+    return c, do
 
 # %% ../nbs/990_cli.ipynb #b44267b0
-_commands = _demo, _predict, _train, _check, _prepare, _extract, _extract_features, _eval, _bench, _env
+_commands = _demo, _predict, _train, _check, _prepare, _extract, _extract_features, _convert, _eval, _bench, _env
 
-def parser()->argparse.ArgumentParser:
+def parser(
+    argv=(), # arguments of the command line; options of the converter or evaluation among them are loaded, those of others are not
+)->argparse.ArgumentParser:
     "The commands and their options"
     p = argparse.ArgumentParser(prog='vidnb', description='Recognise, localise, track, detect, segment and re-identify in video.')
     p.add_argument('--version', action='version', version=__version__)
     sub = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for add in _commands:
-        c, do = add(sub)
+        c, do = add(sub, argv) if add in (_convert, _eval) else add(sub)
         c.set_defaults(do=do)
     return p
 
@@ -474,7 +496,7 @@ def main(
     argv=None, # arguments; None: those of the process
 )->int: # exit status
     "The `vidnb` command"
-    a = parser().parse_args(argv)
+    a = parser(argv := sys.argv[1:] if argv is None else argv).parse_args(argv)
     warnings.filterwarnings('ignore', message='`torch.jit', category=FutureWarning)  # fastai still uses what torch is about to retire
     try: return a.do(a)
     except KeyboardInterrupt:
