@@ -24,6 +24,7 @@ Modules:
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
 - `vidnb.datasets.cocovid_files`: One json for videos, pictures, boxes and identities, built from two tables
+- `vidnb.datasets.davis`: Folders of masks, from folders and zips, read one frame at a time; a report of results; a CocoVID file
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20 and DanceTrack, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames

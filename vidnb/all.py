@@ -58,6 +58,7 @@ from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
 from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.motchallenge import *
+from vidnb.datasets.davis import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
