@@ -13,16 +13,19 @@ Modules:
 - `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
 - `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `eval`, `bench`, `env`
+- `vidnb.core.box_forms`: The box of a tracker as its middle and size, as aspect and height, as a shift of its own size, and a box for four corners
 - `vidnb.core.boxes`: Forms of boxes, how far two of them agree, and which boxes of a whole video overlap, all frames at once
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
 - `vidnb.core.matching`: Which pairs belong together when each side may be used once, frame by frame, with most of the answer found in arrays
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
 - `vidnb.core.spans`: How far two stretches of a video agree, and which of many overlapping ones to keep
+- `vidnb.core.structures`: Instances whose fields have one length, samples with data and facts about it, and the references of a sample as samples
 - `vidnb.core.testing`: Assertions that fail when the code is wrong, and the one contract every model signs
 - `vidnb.datasets.activitynet`: Untrimmed videos with annotated segments: records for a pipeline, results as official files, figures of proposals and detections
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
+- `vidnb.datasets.cocovid`: Videos, pictures, boxes and identities of an annotation file, each found from each other at once
 - `vidnb.datasets.cocovid_files`: One json for videos, pictures, boxes and identities, built from two tables
 - `vidnb.datasets.davis`: Folders of masks, from folders and zips, read one frame at a time; a report of results; a CocoVID file
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20 and DanceTrack, and the score of a folder of results by the rules of the benchmark
@@ -122,6 +125,7 @@ Modules:
 - `vidnb.transforms.mixing`: Two clips and two labels become one of each: mixup and CutMix on a whole batch, where the batch is
 - `vidnb.transforms.proposal_sampling`: A stretch of a long video that may hold an action: frames from within it, from before it and from after it
 - `vidnb.transforms.sampling`: Which frames a model sees: a video's length in, frame indices out
+- `vidnb.transforms.score_maps`: A blur along both axes, and where the largest value of a map is
 - `vidnb.video.extract`: A video as a folder of images, and what moved between them
 - `vidnb.video.faults`: A record of what could not be read, what to do about it, and a scan of a data set before anything is trained on it
 - `vidnb.video.files`: A clip inside an archive or behind a URL, as a file that any decoder can open

@@ -7,7 +7,9 @@ from fastai.vision.all import *
 
 from vidnb.core.testing import *
 from vidnb.core.boxes import *
+from vidnb.core.box_forms import *
 from vidnb.core.spans import *
+from vidnb.core.structures import *
 from vidnb.core.matching import *
 from vidnb.core.environment import *
 from vidnb.core.plot import *
@@ -48,6 +50,7 @@ from vidnb.transforms.augment import *
 from vidnb.transforms.formatting import *
 from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
+from vidnb.transforms.score_maps import *
 from vidnb.transforms.localization import *
 from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
@@ -57,6 +60,7 @@ from vidnb.datasets.activitynet import *
 from vidnb.datasets.ssn_proposals import *
 from vidnb.datasets.ssn import *
 from vidnb.datasets.cocovid_files import *
+from vidnb.datasets.cocovid import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.davis import *
 from vidnb.loading.samplers import *
