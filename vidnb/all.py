@@ -64,6 +64,7 @@ from vidnb.datasets.cocovid import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.davis import *
 from vidnb.datasets.reid import *
+from vidnb.datasets.reid_dataset import *
 from vidnb.loading.samplers import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
