@@ -66,6 +66,7 @@ from vidnb.datasets.davis import *
 from vidnb.datasets.reid import *
 from vidnb.datasets.reid_dataset import *
 from vidnb.loading.samplers import *
+from vidnb.loading.identity_batches import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
 from vidnb.loading.loaders import *
