@@ -33,6 +33,7 @@ Modules:
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.datasets.reid`: Market-1501, DukeMTMC-reID, MSMT17 and crops of MOT17 as one table: path, identity, camera, split
 - `vidnb.datasets.reid_dataset`: Pictures with labels, one at a time or as groups for the triplet loss; loaded, packed and scored
+- `vidnb.datasets.reid_report`: From a data set and a file of features to mAP, CMC, and the queries that failed, in pictures
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
 - `vidnb.function_commands`: `vidnb convert` and `vidnb eval`: one command for each converter and each report, made from the function's own signature

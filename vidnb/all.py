@@ -65,6 +65,7 @@ from vidnb.datasets.motchallenge import *
 from vidnb.datasets.davis import *
 from vidnb.datasets.reid import *
 from vidnb.datasets.reid_dataset import *
+from vidnb.datasets.reid_report import *
 from vidnb.loading.samplers import *
 from vidnb.loading.identity_batches import *
 from vidnb.loading.dataloader import *
