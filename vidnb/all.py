@@ -28,6 +28,8 @@ from vidnb.metrics.vot import *
 from vidnb.metrics.sot_curves import *
 from vidnb.metrics.video_ap import *
 from vidnb.metrics.vis_ap import *
+from vidnb.metrics.vos import *
+from vidnb.metrics.reid import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
@@ -86,10 +88,15 @@ from vidnb.datasets.sot_datasets import *
 from vidnb.datasets.sot_converters import *
 from vidnb.datasets.imagenetvid import *
 from vidnb.datasets.youtubevis import *
+from vidnb.datasets.davis import *
 from vidnb.datasets.video_reports import *
+from vidnb.datasets.reid import *
+from vidnb.datasets.reid_dataset import *
+from vidnb.datasets.reid_report import *
 from vidnb.datasets.tracking_sets import *
 from vidnb.loading.samplers import *
 from vidnb.loading.video_samplers import *
+from vidnb.loading.identity_batches import *
 from vidnb.loading.dataloader import *
 from vidnb.loading.guarded import *
 from vidnb.loading.loaders import *
