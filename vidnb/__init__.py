@@ -12,7 +12,7 @@ Modules:
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
 - `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
-- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `eval`, `bench`, `env`
+- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `convert`, `eval`, `bench`, `env`
 - `vidnb.core.box_forms`: The box of a tracker as its middle and size, as aspect and height, as a shift of its own size, and a box for four corners
 - `vidnb.core.boxes`: Forms of boxes, how far two of them agree, and which boxes of a whole video overlap, all frames at once
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
