@@ -140,6 +140,8 @@ def test_samples_survive_processes():
 
 def test_no_key_called_new_key():
     s = TrackDataSample(metainfo=dict(frame_id=1, ref_frame_id=[2,3], ref_scale=[.5,.25]))
+    s.ref_gt_instances = InstanceData(ids=np.arange(5), map_instances_to_img_idx=torch.tensor([0,1,1,0,1]))
+    assert [r.gt_instances.ids.tolist() for r in convert_data_sample_type(s, 2)[0]] == [[0,3], [1,2,4]]
     for sample,fact in zip(*convert_data_sample_type(s, 2)): assert 'new_key' not in sample and sample.metainfo == fact and set(fact) == {'frame_id', 'scale'}
 
 def test_labels():
@@ -180,6 +182,11 @@ def test_a_detector_is_scored_on_it(scene):
 def test_identity_zero_is_kept(scene):
     coco = CocoVID(scene)
     assert coco.get_ins_ids_from_vid(1) == [0,1] and len(coco.get_img_ids_from_ins_id(0)) == 9
+    del next(a for a in scene['annotations'] if a['instance_id'] == 1)['instance_id']
+    assert CocoVID(scene).get_ins_ids_from_vid(1) == [0,1] and len(CocoVID(scene).get_img_ids_from_ins_id(0)) == 9
+    scene['annotations'].reverse()      # identity 0 is now second in its picture
+    ds = BaseVideoDataset(ann_file=scene, ref_img_sampler=None)
+    assert [ds.get_data_info(k)['instances'].instance_id.tolist() for k in (0,3)] == [[0], [1,0]]
 
 @pytest.mark.parametrize('shift,step', [(0,1), (1,1), (0,3), (100,7)])
 def test_gaps_and_other_starts_are_in_order(scene, shift, step):
@@ -273,7 +280,8 @@ def test_damaged_scene_by_the_rules(scene):
     for a in scene['annotations']:
         r = rng.random()
         if r < .2: a['bbox'][0] = 400
-        elif r < .3: a['bbox'][2] = .5
+        elif r < .25: a['bbox'][2] = .5
+        elif r < .3: a['bbox'][2] = 1
         elif r < .4: a['ignore'] = True
         elif r < .5: a['area'] = 0
         elif r < .7: a['iscrowd'] = 1
