@@ -115,6 +115,7 @@ from vidnb.view.embeddings import *
 from vidnb.view.timelines import *
 from vidnb.learn.learner import *
 from vidnb.learn.metrics import *
+from vidnb.learn.video_metrics import *
 from vidnb.learn.mixing import *
 from vidnb.learn.seeing import *
 from vidnb.learn.optimizers import *
