@@ -54,11 +54,13 @@ class VideoCollector:
         if self.values is None:
             parts = gather_objects((self.accumulator.videos, self.open, self.lengths))
             closed = {name: s for videos,*_ in parts for name,s in videos.items()}
+            self.lengths = {n: l for *_,lengths in parts for n,l in lengths.items()}
+            left = {n for _,o,_ in parts for n in o} - set(closed)
+            self.accumulator.reset()
+            for name in left: self.finish(name, {f: r for _,o,_ in parts for f,r in o.get(name, {}).items()})
+            closed.update(self.accumulator.videos)
             self.accumulator.reset()
             for name in sorted(closed, key=str): self.accumulator.add(name, closed[name])
-            self.lengths = {n: l for *_,lengths in parts for n,l in lengths.items()}
-            left = [n for n in sorted({n for _,o,_ in parts for n in o}, key=str) if n not in closed]
-            for name in left: self.finish(name, {f: r for _,o,_ in parts for f,r in o.get(name, {}).items()})
             self.open = {}
             self.values = dict(self.accumulator.value) if self.accumulator.videos else {}
         return self.values
