@@ -78,6 +78,7 @@ Modules:
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
 - `vidnb.learn.tracking_callbacks`: A backbone that learns from a certain epoch on, a detector's last epochs without mosaics, and pictures of tracks while a model is validated
 - `vidnb.learn.train`: `vidnb train`: a folder of videos in, a run that can be stopped, shared and resumed out
+- `vidnb.learn.video_metrics`: HOTA in the table of epochs: frames are collected into videos, videos of all processes are put together, and each counts once
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
 - `vidnb.loading.feature_files`: Which second of the video a row of features stands for, whoever wrote the file
 - `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold

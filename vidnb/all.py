@@ -165,6 +165,7 @@ from vidnb.learn.precision import *
 from vidnb.learn.steady import *
 from vidnb.learn.run_files import *
 from vidnb.learn.resume import *
+from vidnb.learn.video_metrics import *
 from vidnb.learn.runs import *
 from vidnb.learn.distributed import *
 from vidnb.learn.train import *
