@@ -16,16 +16,12 @@ from scipy.optimize import linear_sum_assignment
 # %% ../../nbs/core/040_matching.ipynb #8d9d9ed2
 def _rival(group, w):
     "For each pair the largest weight among the others of its group, 0 if it is alone; group (k,) integers"
-    by = np.argsort(group, kind='stable')
-    g, v = group[by], w[by]
-    first = np.append(True, g[1:] != g[:-1])
-    start, of = np.flatnonzero(first), np.cumsum(first) - 1
-    top = np.maximum.reduceat(v, start)[of]
-    lead = v == top
-    alone = np.add.reduceat(lead.astype(np.int64), start)[of] == 1
-    out = np.empty(len(w))
-    out[by] = np.where(lead & alone, np.maximum.reduceat(np.where(lead, 0, v), start)[of], top)
-    return out
+    top, second = np.zeros((2, int(group.max())+1))
+    np.maximum.at(top, group, w)
+    lead = w == top[group]
+    np.maximum.at(second, group[~lead], w[~lead])
+    alone = np.bincount(group[lead], minlength=len(top)) == 1
+    return np.where(lead & alone[group], second[group], top[group])
 
 def certain_pairs(
     i, # row of each pair (k,) int64

@@ -8,8 +8,8 @@ Docs: https://vidnb.github.io/vidnb/datasets/motchallenge.html.md"""
 
 # %% auto #0
 __all__ = ['MOT_FILE_COLUMNS', 'MOT_CLASSES', 'MOT_DISTRACTORS', 'parse_mot', 'read_mot', 'write_mot', 'read_seqinfo',
-           'on_distractors', 'mot_challenge_scene', 'MotFile', 'find_sequences', 'find_results', 'find_trackers',
-           'mot_fault', 'evaluate_mot']
+           'on_distractors', 'mot_challenge_sides', 'mot_challenge_scene', 'MotFile', 'find_sequences', 'find_results',
+           'find_trackers', 'mot_fault', 'evaluate_mot']
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #635f0c4f
 import gzip
@@ -30,14 +30,19 @@ from ..metrics.mot import MOTMetrics, MOTScene, mot_scene
 MOT_FILE_COLUMNS = ('frame', 'id', 'x', 'y', 'w', 'h', 'conf', 'cls', 'visibility')
 _defaults = dict(conf=1., cls=-1, visibility=-1.)
 
-def _text(path):
-    "The text of a file, plain or gzip, whatever its line ends; a byte order mark is not part of it"
+def _raw(path):
+    "What is in a file, plain or gzip"
     raw = Path(path).read_bytes()
-    if raw[:2] == b'\x1f\x8b':
-        try: raw = gzip.decompress(raw)
-        except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+    if raw[:2] != b'\x1f\x8b': return raw
+    try: return gzip.decompress(raw)
+    except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+
+def _decoded(raw, name):
+    "Bytes as text, whatever the line ends; a byte order mark is not part of it"
     try: return raw.decode('utf-8-sig')
-    except UnicodeDecodeError: raise ValueError(f'{path} is no text file') from None
+    except UnicodeDecodeError: raise ValueError(f'{name} is no text file') from None
+
+def _text(path): return _decoded(_raw(path), path)
 
 def _first_fault(name, lines, sep):
     "What is wrong with the first line that is no box"
@@ -51,30 +56,46 @@ def _first_fault(name, lines, sep):
             try: v = float(c)
             except ValueError: return f'{name}:{n}: {what} is {c.strip()!r}, which is no number'
             if not np.isfinite(v): return f'{name}:{n}: {what} is {c.strip()!r}'
-            if what in ('frame', 'id', 'cls') and v != int(v): return f'{name}:{n}: {what} is {c.strip()}; it is a whole number'
+            if what in ('frame', 'id', 'cls') and (v != int(v) or abs(v) > 2**53): return f'{name}:{n}: {what} is {c.strip()}; it is a whole number' + (' below 2^53' if v == int(v) else '')
             if what == 'frame' and v < 1: return f'{name}:{n}: frame is {c.strip()}; frames count from 1'
         if len(cells) != first[1]: return f'{name}:{n} has {len(cells)} numbers; line {first[0]} has {first[1]}'
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #b306ad60
+_whole = 'frame', 'id', 'cls'
+
+def _numbers(raw, sep, n):
+    "A table of `n` columns; whole numbers are read as such if they are written so, which is quicker, and as numbers with a point otherwise"
+    how = dict(sep=sep if sep.strip() else r'\s+', header=None, skipinitialspace=b' ' in raw, na_filter=False, low_memory=False)
+    kinds = {k: np.float64 for k in range(n)}
+    try: return pd.read_csv(io.BytesIO(raw), dtype=kinds | {MOT_FILE_COLUMNS.index(c): np.int64 for c in _whole if MOT_FILE_COLUMNS.index(c) < n}, **how)
+    except ValueError: return pd.read_csv(io.BytesIO(raw), dtype=kinds, **how)
+
+def _boxes(raw, sep):
+    "The table of boxes in `raw`, or None if a line of it is none"
+    line = re.search(rb'\S.*', raw)[0].decode(errors='replace').strip()
+    try: df = _numbers(raw, sep, len(line.split(sep) if sep.strip() else line.split())).iloc[:,:9]
+    except (ValueError, OverflowError, pd.errors.ParserError): return None
+    if df.shape[1] < 6: return None
+    df.columns = MOT_FILE_COLUMNS[:df.shape[1]]
+    for c,v in _defaults.items():
+        if c not in df: df[c] = v
+    fine = lambda c, o: o.dtype.kind == 'i' or (np.isfinite(o).all() and (c not in _whole or ((o == np.floor(o)) & (abs(o) < 2**53)).all()))
+    if not all(fine(c, o.to_numpy()) for c,o in df.items()) or (df.frame < 1).any(): return None
+    return df.astype(kinds) if (kinds := {c: np.int64 for c in _whole if df[c].dtype.kind != 'i'}) else df
+
+# %% ../../nbs/datasets/350_motchallenge.ipynb #5cf9a18d
 def parse_mot(
-    text:str, # lines of a file
+    text, # lines of a file: str, or bytes as they are in it
     name='text', # how messages call it
 )->pd.DataFrame: # columns `MOT_FILE_COLUMNS`; frame, id and cls int64, the others float64
     "Boxes of the MOT Challenge in `text`; `ValueError` names the line that is none"
-    first = re.search(r'\S.*', text)
-    if first is None: return pd.DataFrame({c: np.empty(0, np.int64 if c in ('frame', 'id', 'cls') else float) for c in MOT_FILE_COLUMNS})
-    sep = next((c for c in ',\t' if c in first[0].strip()), ' ')
-    try:
-        df = pd.read_csv(io.StringIO(text), sep=sep if sep != ' ' else r'\s+', header=None, dtype=np.float64, skipinitialspace=True).iloc[:,:9]
-        if df.shape[1] < 6: raise ValueError
-        df.columns = MOT_FILE_COLUMNS[:df.shape[1]]
-        for c,v in _defaults.items():
-            if c not in df: df[c] = v
-        whole = {c: df[c].to_numpy() for c in ('frame', 'id', 'cls')}
-        if np.isfinite(df.to_numpy()).all() and all((o == np.floor(o)).all() for o in whole.values()) and (whole['frame'] >= 1).all():
-            return df.assign(**{c: o.astype(np.int64) for c,o in whole.items()})
-    except (ValueError, pd.errors.ParserError): pass
-    raise ValueError(_first_fault(name, text.splitlines(), sep) or f'{name}: its lines have different numbers of columns')
+    raw = (text.encode() if isinstance(text, str) else text).removeprefix(b'\xef\xbb\xbf')
+    first = re.search(rb'\S.*', raw)
+    if first is None: return pd.DataFrame({c: np.empty(0, np.int64 if c in _whole else float) for c in MOT_FILE_COLUMNS})
+    sep = next((c for c in ',\t' if c.encode() in first[0].strip()), ' ')
+    if (df := _boxes(raw, sep)) is not None: return df
+    if (df := _boxes(re.sub(rb'[,\t ]+(?=\r?\n|$)', b'', raw), sep)) is not None: return df   # some tools end lines with a comma
+    raise ValueError(_first_fault(name, _decoded(raw, name).splitlines(), sep) or f'{name}: its lines have different numbers of columns')
 
 def read_mot(
     path, # text file, plain or gzip
@@ -82,7 +103,7 @@ def read_mot(
     "Truth, detections or results of one sequence; `FileNotFoundError` and `ValueError` name the file, and the line"
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
-    return parse_mot(_text(path), path)
+    return parse_mot(_raw(path), path)
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #a511eeca
 def write_mot(
@@ -125,12 +146,32 @@ def on_distractors(
     kinds, # numbers of `MOT_CLASSES`
 )->np.ndarray: # (m,) bool
     "Which of a tracker's boxes lie on something that does not count"
-    near = scene.iou >= .5 - np.finfo(float).eps
+    near, odd, out = scene.iou >= .5 - np.finfo(float).eps, np.isin(cls, kinds), np.zeros(len(scene.tr_frame), bool)
+    frame = scene.gt_frame[scene.i]
+    near &= np.isin(frame, np.unique(frame[near & odd[scene.i]]))   # other frames have nothing to decide
     i, j = scene.i[near], scene.j[near]
     hit = match_frames(scene.gt_frame, scene.tr_frame, i, j, scene.iou[near])
-    out = np.zeros(len(scene.tr_frame), bool)
-    out[j[hit & np.isin(np.asarray(cls)[i], kinds)]] = True
+    out[j[hit & odd[i]]] = True
     return out
+
+def mot_challenge_sides(
+    gt, # truth of a sequence as `read_mot` gives it
+    tr, # result of a tracker, the same
+    benchmark:str='MOT17', # a key of `MOT_DISTRACTORS`
+    n_frames:int=None, # length of the sequence; None: the last frame that has a box
+)->tuple: # (`MOTScene` of all boxes, truth and result by frame, which rows of the truth count, which of the result; both (n,) bool)
+    "What the rules of a benchmark leave of truth and result; `ValueError` for kinds that it does not know, an id that stands twice in a frame, and frames past the end"
+    if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
+    last = max(int(o.frame.max()) if len(o) else 0 for o in (gt, tr))
+    if n_frames is not None and last > n_frames: raise ValueError(f'{"truth" if len(gt) and gt.frame.max() > n_frames else "the result"} has boxes in frame {last}; the sequence ends with frame {n_frames}')
+    if (tr.cls > 1).any(): raise ValueError(f'the result has a box of class {tr.cls.max()}; only pedestrians (1, or -1) are scored')
+    kinds, gt, tr = MOT_DISTRACTORS[benchmark], *(o if o.frame.is_monotonic_increasing else o.sort_values('frame', kind='stable') for o in (gt, tr))
+    sides = ((o.frame.to_numpy(), o.id.to_numpy(), xywh2xyxy(o[['x', 'y', 'w', 'h']].to_numpy())) for o in (gt, tr))
+    scene = mot_scene(*next(sides), *next(sides), last if n_frames is None else n_frames)
+    cls, counts = gt.cls.to_numpy(), gt.conf.to_numpy() != 0
+    if kinds is None: return scene, gt, tr, counts, np.ones(len(tr), bool)
+    if len(odd := sorted(set(np.unique(cls)) - set(MOT_CLASSES))): raise ValueError(f'truth has boxes of class {odd[0]}; {benchmark} has {min(MOT_CLASSES)} to {max(MOT_CLASSES)}, and MOT15 none')
+    return scene, gt, tr, counts & (cls == 1), ~on_distractors(scene, cls, kinds)
 
 def mot_challenge_scene(
     gt, # truth of a sequence as `read_mot` gives it
@@ -138,18 +179,9 @@ def mot_challenge_scene(
     benchmark:str='MOT17', # a key of `MOT_DISTRACTORS`
     n_frames:int=None, # length of the sequence; None: the last frame that has a box
 )->MOTScene: # what the metrics need
-    "Truth and result by the rules of a benchmark; `ValueError` for kinds that it does not know, an id that stands twice in a frame, and frames past the end"
-    if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
-    last = max(int(o.frame.max()) if len(o) else 0 for o in (gt, tr))
-    if n_frames is not None and last > n_frames: raise ValueError(f'{"truth" if len(gt) and gt.frame.max() > n_frames else "the result"} has boxes in frame {last}; the sequence ends with frame {n_frames}')
-    if (tr.cls > 1).any(): raise ValueError(f'the result has a box of class {tr.cls.max()}; only pedestrians (1, or -1) are scored')
-    kinds, gt, tr = MOT_DISTRACTORS[benchmark], *(o.sort_values('frame', kind='stable') for o in (gt, tr))
-    sides = ((o.frame.to_numpy(), o.id.to_numpy(), xywh2xyxy(o[['x', 'y', 'w', 'h']].to_numpy())) for o in (gt, tr))
-    scene = mot_scene(*next(sides), *next(sides), last if n_frames is None else n_frames)
-    cls, counts = gt.cls.to_numpy(), gt.conf.to_numpy() != 0
-    if kinds is None: return scene.keep(counts, np.ones(len(tr), bool))
-    if len(odd := sorted(set(np.unique(cls)) - set(MOT_CLASSES))): raise ValueError(f'truth has boxes of class {odd[0]}; {benchmark} has {min(MOT_CLASSES)} to {max(MOT_CLASSES)}, and MOT15 none')
-    return scene.keep(counts & (cls == 1), ~on_distractors(scene, cls, kinds))
+    "Truth and result by the rules of a benchmark: what `mot_challenge_sides` leaves"
+    scene, _, _, keep_gt, keep_tr = mot_challenge_sides(gt, tr, benchmark, n_frames)
+    return scene.keep(keep_gt, keep_tr)
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #29181d77
 class MotFile:
@@ -158,15 +190,17 @@ class MotFile:
         path, # the file, or the zip
         member:str=None, # name in the zip
     ): self.path, self.member = Path(path), member
-    def text(self)->str: # its lines
+    def raw(self)->bytes: # as they are in the file, without compression
         "What is in it"
         if self.member is None:
             if not self.path.is_file(): raise FileNotFoundError(f'{self.path} is not there')
-            return _text(self.path)
+            return _raw(self.path)
         try:
-            with zipfile.ZipFile(self.path) as z: return z.read(self.member).decode('utf-8-sig')
+            with zipfile.ZipFile(self.path) as z: return z.read(self.member)
         except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as e: raise ValueError(f'{self} is damaged: {e}') from None
-        except UnicodeDecodeError: raise ValueError(f'{self} is no text file') from None
+    def text(self)->str: # its lines
+        "What is in it, as text"
+        return _decoded(self.raw(), self)
     def line(self,
         row:int, # row of the table, from 0
     )->int: # line of the file, from 1
@@ -174,7 +208,7 @@ class MotFile:
         return [n for n,line in enumerate(self.text().splitlines(), 1) if line.strip()][row]
     def __call__(self)->pd.DataFrame: # what `read_mot` gives
         "Read it"
-        return parse_mot(self.text(), self)
+        return parse_mot(self.raw(), self)
     def __str__(self): return str(self.path if self.member is None else self.path/self.member)
     def __repr__(self): return f'MotFile({str(self)!r})'
 

@@ -8,13 +8,13 @@ Docs: https://vidnb.github.io/vidnb/metrics/mot.html.md"""
 
 # %% auto #0
 __all__ = ['CLEAR_COUNTS', 'HOTA_ALPHAS', 'HOTA_COUNTS', 'HOTA_MEANS', 'MOT_COLUMNS', 'MOTScene', 'mot_scene', 'clear',
-           'identity', 'hota', 'mot_scores', 'combine_mot', 'MOTMetrics', 'plot_hota']
+           'clear_partners', 'identity', 'hota', 'mot_scores', 'combine_mot', 'MOTMetrics', 'plot_hota']
 
 # %% ../../nbs/metrics/120_mot.ipynb #dc7991a6
 from dataclasses import dataclass
 import numpy as np
 import pandas as pd
-from ..core.boxes import as_xyxy, frame_ious
+from ..core.boxes import as_xyxy, frame_ious, ranked
 from ..core.matching import best_total, match_frames, solve_frames
 
 # %% ../../nbs/metrics/120_mot.ipynb #9e322953
@@ -36,7 +36,7 @@ class MOTScene:
     )->'MOTScene': # the scene without the others; identities are numbered again
         "A scene of some of the boxes"
         gt, tr = np.asarray(gt, bool), np.asarray(tr, bool)
-        both, number = gt[self.i] & tr[self.j], lambda ids: np.unique(ids, return_inverse=True)[1].astype(np.int64)
+        both, number = gt[self.i] & tr[self.j], lambda ids: ranked(ids)[1]
         return MOTScene(self.gt_frame[gt], number(self.gt_id[gt]), self.tr_frame[tr], number(self.tr_id[tr]),
                         (np.cumsum(gt)-1)[self.i[both]], (np.cumsum(tr)-1)[self.j[both]], self.iou[both], self.n_frames)
     def __repr__(self): return f'{self.n_frames} frames; truth: {len(self.gt_id)} boxes of {self.n_gt}; tracker: {len(self.tr_id)} of {self.n_tr}; {len(self.i)} pairs'
@@ -49,12 +49,13 @@ def _side(frame, ids, name):
         if o.ndim != 1 or len(o) != len(frame): raise ValueError(f'{name}: {what} have shape {o.shape}, frames {frame.shape}; both are (n,)')
         if o.dtype.kind == 'f' and (o != np.floor(o)).any(): raise ValueError(f'{name}: {what} have {o[o != np.floor(o)][0]}; they are whole numbers')
     frame, ids = frame.astype(np.int64), ids.astype(np.int64)
-    by = np.argsort(frame, kind='stable')
-    frame, who = frame[by], np.unique(ids[by], return_inverse=True)[1].astype(np.int64)
-    one = np.sort(frame*(who.max(initial=0)+1) + who)
-    if len(twice := one[1:][one[1:] == one[:-1]]):
-        f, k = divmod(int(twice[0]), int(who.max())+1)
-        raise ValueError(f'{name}: id {ids[by][(frame == f) & (who == k)][0]} stands twice in frame {f}; an identity has one box in a frame')
+    by = slice(None) if (frame[1:] >= frame[:-1]).all() else np.argsort(frame, kind='stable')
+    frame, (names, who) = frame[by], ranked(ids[by])
+    frames, when = ranked(frame)
+    one, first = ranked(when*len(names) + who)
+    if len(one) < len(who):
+        f, k = divmod(int(one[np.flatnonzero(np.bincount(first) > 1)[0]]), len(names))
+        raise ValueError(f'{name}: id {names[k]} stands twice in frame {frames[f]}; an identity has one box in a frame')
     return by, frame, who
 
 def mot_scene(
@@ -127,10 +128,24 @@ def clear(
     return _clear_final(dict(CLR_TP=len(i), CLR_FN=n-len(i), CLR_FP=m-len(i), IDSW=int(((who[1:] == who[:-1]) & (whom[1:] != whom[:-1])).sum()),
                              MT=mt, PT=pt, ML=s.n_gt-mt-pt, Frag=int(np.maximum(runs-1, 0).sum()), MOTP_sum=float(iou.sum()), CLR_Frames=s.n_frames))
 
+# %% ../../nbs/metrics/120_mot.ipynb #8853b747
+def clear_partners(
+    scene:MOTScene, # one video
+    threshold:float=.5, # IoU that a match needs
+)->tuple: # (row of the tracker's box that each true box is matched with, -1: missed (n,) int64; is this another track than at the last match of the same identity? (n,) bool)
+    "The matches of CLEAR and its switches, box by box"
+    partner, switch = np.full(len(scene.gt_id), -1), np.zeros(len(scene.gt_id), bool)
+    if not len(scene.gt_id) or not len(scene.tr_id): return partner, switch
+    i, j, _, _ = _clear_matches(scene, threshold)
+    by = np.lexsort((scene.gt_frame[i], scene.gt_id[i]))
+    who, whom = scene.gt_id[i[by]], scene.tr_id[j[by]]
+    partner[i], switch[i[by][1:]] = j, (who[1:] == who[:-1]) & (whom[1:] != whom[:-1])
+    return partner, switch
+
 # %% ../../nbs/metrics/120_mot.ipynb #6cd14a6d
 def _pairs_of_ids(s, i, j):
     "Pairs of identities that occur in the given pairs of boxes: (identity, track, number of the pair of identities for each pair of boxes)"
-    key, of = np.unique(s.gt_id[i]*s.n_tr + s.tr_id[j], return_inverse=True)
+    key, of = ranked(s.gt_id[i]*s.n_tr + s.tr_id[j])
     return key//max(1, s.n_tr), key%max(1, s.n_tr), of
 
 def _identity_final(r):
