@@ -58,18 +58,29 @@ def parse_bdd100k(
     name='data', # how messages call it
 )->tuple: # (pictures: video, index, name; labels: image, id, category, x1, y1, x2, y2, crowd, occluded, truncated, and score where there is one)
     "Pictures in the order of their index, and their labels; `ValueError` names the picture and the label that is none"
-    _check(data, name)
+    try: return _tables(data, name)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        _check(data, name)
+        raise
+
+def _tables(data, name):
+    "The tables of a list of pictures; an error of any kind where a picture or label is none"
     video = [p.get('videoName', Path(str(name)).name.split('.')[0]) for p in data]
+    if not all(isinstance(_index(p), int) for p in data): raise ValueError(f'{name} has a picture without index')
     order = sorted(range(len(data)), key=lambda k: (video[k], _index(data[k])))
     frames = pd.DataFrame(dict(video=[video[k] for k in order], index=[_index(data[k]) for k in order]))
     frames['name'] = [data[k].get('name', f'{video[k]}-{_index(data[k])+1:07d}.jpg') for k in order]
     if len(twice := np.flatnonzero(frames.duplicated(['video', 'index']))): raise ValueError(f'{name}: two pictures of {frames.video[twice[0]]} have the index {frames["index"][twice[0]]}')
-    rows = [(at, o) for at,k in enumerate(order) for o in data[k].get('labels') or []]
-    labels = pd.DataFrame(dict(image=np.array([at for at,_ in rows], np.int64), id=np.array([int(o['id']) for _,o in rows], np.int64), category=pd.Series([o['category'] for _,o in rows], dtype=object)))
-    labels[_corners] = np.array([[o['box2d'][c] for c in _corners] for _,o in rows], float).reshape(-1, 4)
-    had = [{k.lower(): v for k,v in (o.get('attributes') or {}).items()} for _,o in rows]
-    for c in _flags: labels[c] = np.array([bool(a.get(c)) for a in had], bool)
-    if any('score' in o for _,o in rows): labels['score'] = [float(o.get('score', 1)) for _,o in rows]
+    each = [data[k].get('labels') or [] for k in order]
+    rows = [o for label in each for o in label]
+    who, what, none = [o['id'] for o in rows], [o['category'] for o in rows], {}
+    box = np.array([(b['x1'], b['y1'], b['x2'], b['y2']) for b in (o['box2d'] for o in rows)]).reshape(-1, 4)
+    ids = np.array([int(o) for o in who], np.int64)
+    if rows and (not set(map(type, who)) <= {str, int} or ids.min() < 0 or not set(what) <= set(BDD_CLASSES.values()) or box.dtype.kind not in 'iuf' or not np.isfinite(box).all()): raise ValueError(f'{name} has a label that is none')
+    labels = pd.DataFrame(dict(image=np.repeat(np.arange(len(each)), [len(o) for o in each]), id=ids, category=pd.Series(what, dtype=object), **dict(zip(_corners, box.astype(float).T))))
+    had = [o.get('attributes') or none for o in rows]
+    for c in _flags: labels[c] = np.array([bool(a.get(c.capitalize()) or a.get(c)) for a in had], bool)
+    if any('score' in o for o in rows): labels['score'] = [float(o.get('score', 1)) for o in rows]
     return frames, labels
 
 def read_bdd100k(
@@ -157,9 +168,11 @@ def bdd_scenes(
     (frames, gt), (seen, tr) = truth, pred
     if len(frames) != len(seen): raise ValueError(f'the result has {len(seen)} pictures, the truth {len(frames)}')
     if odd := [c for c in classes if c not in BDD_SCORED]: raise ValueError(f'class {odd[0]!r} is not scored; known are {", ".join(BDD_SCORED)}')
-    gt, tr = (o.rename(columns=dict(image='frame')) for o in (gt, tr))
-    region = gt.crowd | ~gt.category.isin(BDD_SCORED)
-    return {c: class_scene(gt[~region & (gt.category == c)], tr[tr.category == c], len(frames), gt[region]) for c in classes}
+    number = {n: k for k,n in BDD_CLASSES.items()}
+    kind = [o.category.map(number).to_numpy() for o in (gt, tr)]
+    region = gt.crowd.to_numpy(bool) | ~np.isin(kind[0], [number[c] for c in BDD_SCORED])
+    gt, tr = (o[['image', 'id', *_corners]].rename(columns=dict(image='frame')) for o in (gt, tr))
+    return {c: class_scene(gt[~region & (kind[0] == number[c])], tr[kind[1] == number[c]], len(frames), gt[region]) for c in classes}
 
 # %% ../../nbs/datasets/354_bdd100k.ipynb #c43b808d
 _left = dict(regions='labelled boxes are crowds or of kinds that are not scored (other person, trailer, other vehicle)', other='boxes of the result are of kinds that are not scored', taken='boxes of the result lie in crowds or on what does not count, and were taken out')
