@@ -36,6 +36,7 @@ Modules:
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
+- `vidnb.datasets.tao`: Tracks of hundreds of classes of which each video names only some: json of truth and results, CocoVID, track AP, HOTA by class
 - `vidnb.function_commands`: `vidnb convert` and `vidnb eval`: one command for each converter and each report, made from the function's own signature
 - `vidnb.interop.checkpoints`: Any zoo's file into a model whole, or not at all, with a report of what went where
 - `vidnb.interop.weight_files`: Tensors out of a file that somebody else wrote, without running anything that is in it

@@ -65,6 +65,7 @@ from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.cocovid import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.mots import *
+from vidnb.datasets.tao import *
 from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
 from vidnb.loading.samplers import *
