@@ -158,7 +158,7 @@ def kitti_scenes(
         scenes[c] = class_scene(gt[here[0]].assign(off=(off | (kind[0] != c))[here[0]]), tr[here[1]].assign(faint=(tr.y2 - tr.y1 <= min_height + np.finfo(float).eps)[here[1]]), n_frames, regions)
     return scenes
 
-# %% ../../nbs/datasets/352_kitti_tracking.ipynb #71af781e
+# %% ../../nbs/datasets/352_kitti_tracking.ipynb #5865f222
 def _where(file, df, n_frames, error):
     "The message of an error with file and line, where one can be told"
     late = np.flatnonzero(df.frame >= n_frames)
@@ -172,9 +172,10 @@ def evaluate_kitti(
     classes=('car', 'pedestrian'), # what is scored
     seqmap:str=None, # file with the sequences to score and their lengths
     tell=print, # function of a line about what is not scored
+    threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
 )->MOTClassMetrics: # `.table()` and `.value`
     "Score results by the rules of KITTI tracking"
-    sequences, results, metrics = find_kitti(truth, seqmap), find_results(pred), MOTClassMetrics(classes)
+    sequences, results, metrics = find_kitti(truth, seqmap), find_results(pred), MOTClassMetrics(classes, threshold=threshold)
     if len(sequences) == len(results) == 1: results = dict(zip(sequences, results.values()))
     if missing := [n for n in sequences if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
     if extra := [n for n in results if n not in sequences]: tell(f'not scored, as there is no truth: {", ".join(extra)}')
