@@ -33,6 +33,7 @@ Modules:
 - `vidnb.datasets.imagenetvid`: One xml file a picture, a million of them: read once into columns, written, and turned into CocoVID
 - `vidnb.datasets.kitti_tracking`: Labels and results of KITTI's tracking benchmark, as CocoVID and as scores by its rules
 - `vidnb.datasets.mot_converters`: Truth and detections of MOT, DanceTrack, SportsMOT and CrowdHuman as CocoVID files, and predictions back as text
+- `vidnb.datasets.mot_detections`: The files of a tracker or a detector scored as boxes alone: COCO's AP by the benchmark's rule for distractors
 - `vidnb.datasets.mot_report`: One function for all benchmarks of tracking with boxes: tables, curves and remarks of one tracker, or of several side by side
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20, DanceTrack and SportsMOT, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.mots`: Text files and pictures of masks with identities, their conversion to CocoVID, and the official scores of tracking and segmentation

@@ -76,6 +76,7 @@ from vidnb.datasets.cocovid import *
 from vidnb.datasets.reference_frames import *
 from vidnb.datasets.video_dataset import *
 from vidnb.datasets.motchallenge import *
+from vidnb.datasets.mot_detections import *
 from vidnb.datasets.mots import *
 from vidnb.datasets.tao import *
 from vidnb.datasets.mot_converters import *
