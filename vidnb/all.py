@@ -78,10 +78,12 @@ from vidnb.datasets.video_dataset import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
+from vidnb.datasets.mot_detections import *
 from vidnb.datasets.bdd100k import *
 from vidnb.datasets.visdrone import *
 from vidnb.datasets.mots import *
 from vidnb.datasets.mot_report import *
+from vidnb.datasets.tao import *
 from vidnb.datasets.sot_files import *
 from vidnb.datasets.sot_sequences import *
 from vidnb.datasets.sot_datasets import *
