@@ -132,6 +132,7 @@ Modules:
 - `vidnb.transforms.proposal_sampling`: A stretch of a long video that may hold an action: frames from within it, from before it and from after it
 - `vidnb.transforms.sampling`: Which frames a model sees: a video's length in, frame indices out
 - `vidnb.transforms.score_maps`: A blur along both axes, and where the largest value of a map is
+- `vidnb.transforms.sot_crops`: A square around the target, as SiamFC, STARK and DiMP cut it, and how training shakes, blurs and colours it
 - `vidnb.transforms.sot_sampling`: Which frames of which films a tracker learns from: templates that show the target, and search frames in which to find it again
 - `vidnb.video.extract`: A video as a folder of images, and what moved between them
 - `vidnb.video.faults`: A record of what could not be read, what to do about it, and a scan of a data set before anything is trained on it

@@ -51,6 +51,7 @@ from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
 from vidnb.transforms.score_maps import *
 from vidnb.transforms.sot_sampling import *
+from vidnb.transforms.sot_crops import *
 from vidnb.transforms.localization import *
 from vidnb.datasets.base import *
 from vidnb.datasets.annotations import *
