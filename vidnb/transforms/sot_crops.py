@@ -22,7 +22,7 @@ from .images import crop_image
 from ..video.files import file_bytes, is_url
 from ..video.rawframes import read_image
 
-# %% ../../nbs/transforms/264_sot_crops.ipynb #4c451dd9
+# %% ../../nbs/transforms/264_sot_crops.ipynb #ae0f8991
 def context_edge(
     box, # (4,) x1 y1 x2 y2, pixels
     context:float=.5, # margin as a share of width plus height
@@ -45,6 +45,7 @@ def crop_siamfc(
     c = np.array([box[0] + box[2], box[1] + box[3]])/2
     return crop_image(image, [*(c - edge/2), *(c + edge/2)], crop_size, image.mean((0,1)))
 
+# %% ../../nbs/transforms/264_sot_crops.ipynb #96f0cdbc
 def siamfc_box(
     size:tuple, # (h, w) of the crop
     box, # (4,) x1 y1 x2 y2, in the whole picture
@@ -56,7 +57,7 @@ def siamfc_box(
     c, half = np.array([size[1]//2, size[0]//2]), np.array([box[2] - box[0], box[3] - box[1]])*f/2
     return np.concatenate([c - half, c + half]).astype(np.float32)
 
-# %% ../../nbs/transforms/264_sot_crops.ipynb #17bdd3b9
+# %% ../../nbs/transforms/264_sot_crops.ipynb #b2d5f073
 def square_edge(
     box, # (4,) x1 y1 x2 y2, pixels
     factor:float, # edge of the square as a multiple of the box's
@@ -81,6 +82,7 @@ def crop_stark(
     size = output_size, output_size
     return cv2.resize(part, size), output_size/edge, cv2.resize(mask, size).astype(bool)
 
+# %% ../../nbs/transforms/264_sot_crops.ipynb #cc2ca0ea
 def stark_box(
     gt, # (4,) x1 y1 x2 y2 of the target
     box, # (4,) around which the crop was made
@@ -93,7 +95,7 @@ def stark_box(
     half = (gt[2:] - gt[:2])*resize/2
     return np.concatenate([c - half, c + half]).astype(np.float32)
 
-# %% ../../nbs/transforms/264_sot_crops.ipynb #c1c9ba61
+# %% ../../nbs/transforms/264_sot_crops.ipynb #fe6c1a46
 def dimp_area(
     box, # (4,) x1 y1 x2 y2: the square is around it, if it fits
     factor:float, # edge of the square as a multiple of the box's
@@ -105,6 +107,7 @@ def dimp_area(
     at = [(n - edge)//2 if edge > n else min(max(a, 0), n - edge) for a,n in zip(at, (hw[1], hw[0]))]
     return np.array([*at, edge, edge])
 
+# %% ../../nbs/transforms/264_sot_crops.ipynb #f92b0922
 def crop_dimp(
     image:np.ndarray, # (h,w,3) uint8 or float32
     area, # (4,) left, top, width, height, of `dimp_area`
@@ -125,7 +128,7 @@ def dimp_box(
     "The target in a crop of `crop_dimp`"
     return ((np.asarray(gt, np.float64) - np.tile(np.asarray(area[:2]), 2))*output_size/area[2]).astype(np.float32)
 
-# %% ../../nbs/transforms/264_sot_crops.ipynb #05113042
+# %% ../../nbs/transforms/264_sot_crops.ipynb #c96f6d05
 def jitter_box(
     box, # (4,) x1 y1 x2 y2
     scale:float, # spread of the logarithm of width and height
@@ -142,6 +145,7 @@ def jitter_box(
     c = np.array([box[0] + box[2], box[1] + box[3]])/2 + np.sqrt(new.prod())*center*(rng.random(2) - .5)
     return np.concatenate([c - new/2, c + new/2]).astype(np.float32)
 
+# %% ../../nbs/transforms/264_sot_crops.ipynb #c35638d0
 def shift_scale_region(
     hw:tuple, # (h, w) of the picture
     target_size:int, # what the region becomes, pixels
@@ -195,7 +199,7 @@ class CropLikeSiamFC(Step):
         pairs = [(crop_siamfc(im, b, *how, self.crop_size), siamfc_box((self.crop_size,)*2, b, *how)) for im,b in _each(self, results)]
         return _cropped(results, *zip(*pairs))
 
-# %% ../../nbs/transforms/264_sot_crops.ipynb #ff12df7d
+# %% ../../nbs/transforms/264_sot_crops.ipynb #4c1c9e65
 class SeqBboxJitter(Step):
     "A box near that of the target in every frame: adds `jittered_bboxes`; None where there is none"
     reads, writes = ('imgs', 'gt_bboxes'), ('jittered_bboxes',)
@@ -211,6 +215,7 @@ class SeqBboxJitter(Step):
         boxes = [jitter_box(b, *o, rng) for _,b,*o in _each(self, results, *self.lists)]
         return None if any(b is None for b in boxes) else dict(results, jittered_bboxes=np.stack(boxes))
 
+# %% ../../nbs/transforms/264_sot_crops.ipynb #5d530adb
 class SeqCropLikeStark(Step):
     "Cut every frame around its jittered box as STARK does: adds `padding_mask`, a list of (s,s) bool, True outside the picture"
     reads, writes = ('imgs', 'gt_bboxes', 'jittered_bboxes'), ('imgs', 'gt_bboxes', 'img_shape', 'padding_mask')
@@ -227,7 +232,7 @@ class SeqCropLikeStark(Step):
             imgs.append(crop), boxes.append(stark_box(gt, box, resize, size)), masks.append(mask)
         return _cropped(results, imgs, boxes, padding_mask=masks)
 
-# %% ../../nbs/transforms/264_sot_crops.ipynb #775b7057
+# %% ../../nbs/transforms/264_sot_crops.ipynb #9e536d09
 class CropLikeDiMP(Step):
     "Cut every frame around its jittered box, or its own, as DiMP does"
     reads, writes = ('imgs', 'gt_bboxes'), ('imgs', 'gt_bboxes', 'img_shape')
@@ -241,6 +246,7 @@ class CropLikeDiMP(Step):
         rows = [(im, gt, dimp_area(box, f, im.shape[:2]), size) for im,gt,box,f,size in _each(self, results, around, *self.lists)]
         return _cropped(results, [crop_dimp(im, a, s) for im,_,a,s in rows], [dimp_box(gt, a, s) for _,gt,a,s in rows])
 
+# %% ../../nbs/transforms/264_sot_crops.ipynb #b5592673
 class SeqShiftScaleAug(Step):
     "Shift and scale within crops of SiamFC: the target leaves the middle of `imgs`"
     reads, writes = ('imgs', 'gt_bboxes'), ('imgs', 'gt_bboxes', 'img_shape')
