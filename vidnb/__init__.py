@@ -163,6 +163,7 @@ Modules:
 - `vidnb.transforms.proposal_sampling`: A stretch of a long video that may hold an action: frames from within it, from before it and from after it
 - `vidnb.transforms.sampling`: Which frames a model sees: a video's length in, frame indices out
 - `vidnb.transforms.score_maps`: A blur along both axes, and where the largest value of a map is
+- `vidnb.transforms.sot_crops`: A square around the target, as SiamFC, STARK and DiMP cut it, and how training shakes, blurs and colours it
 - `vidnb.transforms.sot_sampling`: Which frames of which films a tracker learns from: templates that show the target, and search frames in which to find it again
 - `vidnb.transforms.track_packing`: Steps that read the pictures of a key frame and its references, make arrays of their instances, and pack both
 - `vidnb.video.extract`: A video as a folder of images, and what moved between them

@@ -62,6 +62,7 @@ from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
 from vidnb.transforms.score_maps import *
 from vidnb.transforms.sot_sampling import *
+from vidnb.transforms.sot_crops import *
 from vidnb.transforms.localization import *
 from vidnb.transforms.track_packing import *
 from vidnb.datasets.base import *
