@@ -71,6 +71,7 @@ from vidnb.datasets.kitti_tracking import *
 from vidnb.datasets.sot_files import *
 from vidnb.datasets.sot_sequences import *
 from vidnb.datasets.sot_datasets import *
+from vidnb.datasets.sot_report import *
 from vidnb.loading.samplers import *
 from vidnb.loading.video_samplers import *
 from vidnb.loading.dataloader import *
