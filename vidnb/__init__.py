@@ -7,6 +7,7 @@ Modules:
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_metrics`: From result files to the scores of a tracking benchmark, beside the official tool, on the same files in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
+- `vidnb.bench.bench_sot`: LaSOT's 685,360 frames, from boxes to curves, beside the loops over frames that toolkits are made of
 - `vidnb.bench.bench_tal`: Recall, average precision, suppression, proposals and their features beside the loops they came from, in one run and with the same results
 - `vidnb.bench.bench_training`: What a learner with its callbacks costs beside a bare loop, how long a step waits for data, two processes beside one, and what a GPU makes of it
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
@@ -46,6 +47,7 @@ Modules:
 - `vidnb.datasets.sot_converters`: Any benchmark of single-object tracking as a CocoVID file, or as a list of its sequences
 - `vidnb.datasets.sot_datasets`: Two films for a training pair, one frame after the other in a test; of any benchmark, of pictures, and of several sets mixed
 - `vidnb.datasets.sot_files`: One box a frame, in every way that benchmarks and trackers write it: truth, results, flags, attributes, running times
+- `vidnb.datasets.sot_report`: Files of truth and of one or several trackers in; curves, tables, attributes and the hardest sequences out
 - `vidnb.datasets.sot_sequences`: OTB, UAV123, LaSOT, GOT-10k, TrackingNet, VOT, NFS and TNL2K as they are unpacked: which pictures, which boxes, where the target can be seen
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off

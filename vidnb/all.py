@@ -89,6 +89,7 @@ from vidnb.datasets.sot_files import *
 from vidnb.datasets.sot_sequences import *
 from vidnb.datasets.sot_datasets import *
 from vidnb.datasets.sot_converters import *
+from vidnb.datasets.sot_report import *
 from vidnb.datasets.imagenetvid import *
 from vidnb.datasets.youtubevis import *
 from vidnb.datasets.davis import *
@@ -177,6 +178,7 @@ from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
 from vidnb.function_commands import *
 from vidnb.bench.benchmarks import *
+from vidnb.bench.bench_sot import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_bmn import *
 from vidnb.bench.loader_bench import *
