@@ -7,6 +7,7 @@ Modules:
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_metrics`: From result files to the scores of a tracking benchmark, beside the official tool, on the same files in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
+- `vidnb.bench.bench_reid`: mAP, CMC and mINP of a gallery of the size of Market-1501, beside a loop over queries, in the same run
 - `vidnb.bench.bench_sot`: LaSOT's 685,360 frames, from boxes to curves, beside the loops over frames that toolkits are made of
 - `vidnb.bench.bench_tal`: Recall, average precision, suppression, proposals and their features beside the loops they came from, in one run and with the same results
 - `vidnb.bench.bench_training`: What a learner with its callbacks costs beside a bare loop, how long a step waits for data, two processes beside one, and what a GPU makes of it
@@ -52,7 +53,7 @@ Modules:
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
 - `vidnb.datasets.tao`: Tracks of hundreds of classes of which each video names only some: json of truth and results, CocoVID, track AP, HOTA by class
-- `vidnb.datasets.tracking_sets`: ImageNet VID, MOT Challenge, DanceTrack, TAO and YouTube-VIS: which classes they have, which frames may be key, which boxes count
+- `vidnb.datasets.tracking_sets`: ImageNet VID, MOT Challenge, DanceTrack, TAO, YouTube-VIS and OVIS: which classes they have, which frames may be key, which boxes count
 - `vidnb.datasets.video_dataset`: Annotations as columns that worker processes share, every frame at hand, some of them key frames
 - `vidnb.datasets.video_reports`: Files of truth and results in; AP, AP by motion speed, mask AP, classes, videos and curves out
 - `vidnb.datasets.visdrone`: Files of VisDrone's multi-object tracking, as CocoVID and as scores of its classes outside the ignored regions
