@@ -9,11 +9,11 @@ Docs: https://vidnb.github.io/vidnb/transforms/track_packing.html.md"""
 # %% auto #0
 __all__ = ['TRACK_META_KEYS', 'read_pictures', 'LoadFrames', 'LoadTrackAnnotations', 'PackTrackInputs']
 
-# %% ../../nbs/transforms/276_track_packing.ipynb #a43ec117
+# %% ../../nbs/transforms/276_track_packing.ipynb #8a0c6296
 import os
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
+from ..core.masks import as_rle, decode_masks
 from ..core.structures import InstanceData, TrackDataSample
 from .compose import Step
 from .decoding import with_imgs
@@ -49,12 +49,13 @@ class LoadFrames(Step):
     reads, writes = ('img_path', 'frame_id'), ('imgs', 'original_shape', 'img_shape')
     def __call__(self, results:dict)->dict: return with_imgs(results, read_pictures(_each(results['img_path']), _each(results['frame_id'])))
 
-# %% ../../nbs/transforms/276_track_packing.ipynb #7ac4eae6
+# %% ../../nbs/transforms/276_track_packing.ipynb #ae522c2b
 def _bitmap(seg, hw):
     "A segmentation as a mask (h,w) uint8"
     if seg is None: return np.zeros(hw, np.uint8)
-    if isinstance(seg, list): return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(seg, *hw)))
-    return coco_mask.decode(coco_mask.frPyObjects(seg, *seg['size']) if isinstance(seg['counts'], list) else seg)
+    mask = decode_masks([as_rle(seg, *hw)])[0]
+    if mask.shape != tuple(hw): raise ValueError(f'a mask is {mask.shape[1]}x{mask.shape[0]}, its picture {hw[1]}x{hw[0]}')
+    return mask.astype(np.uint8)
 
 def _instances(given):
     "Instances of a frame, if they came as dicts as well"
