@@ -7,12 +7,14 @@ Modules:
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_metrics`: From result files to the scores of a tracking benchmark, beside the official tool, on the same files in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
+- `vidnb.bench.bench_reid`: mAP, CMC and mINP of a gallery of the size of Market-1501, beside a loop over queries, in the same run
+- `vidnb.bench.bench_sot`: LaSOT's 685,360 frames, from boxes to curves, beside the loops over frames that toolkits are made of
 - `vidnb.bench.bench_tal`: Recall, average precision, suppression, proposals and their features beside the loops they came from, in one run and with the same results
 - `vidnb.bench.bench_training`: What a learner with its callbacks costs beside a bare loop, how long a step waits for data, two processes beside one, and what a GPU makes of it
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
 - `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
-- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `eval`, `bench`, `env`
+- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `convert`, `eval`, `bench`, `env`
 - `vidnb.core.box_forms`: The box of a tracker as its middle and size, as aspect and height, as a shift of its own size, and a box for four corners
 - `vidnb.core.boxes`: Forms of boxes, how far two of them agree, and which boxes of a whole video overlap, all frames at once
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
@@ -33,6 +35,7 @@ Modules:
 - `vidnb.datasets.imagenetvid`: One xml file a picture, a million of them: read once into columns, written, and turned into CocoVID
 - `vidnb.datasets.kitti_tracking`: Labels and results of KITTI's tracking benchmark, as CocoVID and as scores by its rules
 - `vidnb.datasets.mot_converters`: Truth and detections of MOT, DanceTrack, SportsMOT and CrowdHuman as CocoVID files, and predictions back as text
+- `vidnb.datasets.mot_detections`: The files of a tracker or a detector scored as boxes alone: COCO's AP by the benchmark's rule for distractors
 - `vidnb.datasets.mot_report`: One function for all benchmarks of tracking with boxes: tables, curves and remarks of one tracker, or of several side by side
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20, DanceTrack and SportsMOT, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.mots`: Text files and pictures of masks with identities, their conversion to CocoVID, and the official scores of tracking and segmentation
@@ -45,9 +48,11 @@ Modules:
 - `vidnb.datasets.sot_converters`: Any benchmark of single-object tracking as a CocoVID file, or as a list of its sequences
 - `vidnb.datasets.sot_datasets`: Two films for a training pair, one frame after the other in a test; of any benchmark, of pictures, and of several sets mixed
 - `vidnb.datasets.sot_files`: One box a frame, in every way that benchmarks and trackers write it: truth, results, flags, attributes, running times
+- `vidnb.datasets.sot_report`: Files of truth and of one or several trackers in; curves, tables, attributes and the hardest sequences out
 - `vidnb.datasets.sot_sequences`: OTB, UAV123, LaSOT, GOT-10k, TrackingNet, VOT, NFS and TNL2K as they are unpacked: which pictures, which boxes, where the target can be seen
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
+- `vidnb.datasets.tao`: Tracks of hundreds of classes of which each video names only some: json of truth and results, CocoVID, track AP, HOTA by class
 - `vidnb.datasets.tracking_sets`: ImageNet VID, MOT Challenge, DanceTrack, TAO and YouTube-VIS: which classes they have, which frames may be key, which boxes count
 - `vidnb.datasets.video_dataset`: Annotations as columns that worker processes share, every frame at hand, some of them key frames
 - `vidnb.datasets.video_reports`: Files of truth and results in; AP, AP by motion speed, mask AP, classes, videos and curves out
@@ -78,6 +83,7 @@ Modules:
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
 - `vidnb.learn.tracking_callbacks`: A backbone that learns from a certain epoch on, a detector's last epochs without mosaics, and pictures of tracks while a model is validated
 - `vidnb.learn.train`: `vidnb train`: a folder of videos in, a run that can be stopped, shared and resumed out
+- `vidnb.learn.video_metrics`: HOTA in the table of epochs: frames are collected into videos, videos of all processes are put together, and each counts once
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
 - `vidnb.loading.feature_files`: Which second of the video a row of features stands for, whoever wrote the file
 - `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold
@@ -160,6 +166,7 @@ Modules:
 - `vidnb.transforms.proposal_sampling`: A stretch of a long video that may hold an action: frames from within it, from before it and from after it
 - `vidnb.transforms.sampling`: Which frames a model sees: a video's length in, frame indices out
 - `vidnb.transforms.score_maps`: A blur along both axes, and where the largest value of a map is
+- `vidnb.transforms.sot_crops`: A square around the target, as SiamFC, STARK and DiMP cut it, and how training shakes, blurs and colours it
 - `vidnb.transforms.sot_sampling`: Which frames of which films a tracker learns from: templates that show the target, and search frames in which to find it again
 - `vidnb.transforms.track_packing`: Steps that read the pictures of a key frame and its references, make arrays of their instances, and pack both
 - `vidnb.video.extract`: A video as a folder of images, and what moved between them

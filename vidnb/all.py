@@ -62,6 +62,7 @@ from vidnb.transforms.mixing import *
 from vidnb.transforms.images import *
 from vidnb.transforms.score_maps import *
 from vidnb.transforms.sot_sampling import *
+from vidnb.transforms.sot_crops import *
 from vidnb.transforms.localization import *
 from vidnb.transforms.track_packing import *
 from vidnb.datasets.base import *
@@ -78,14 +79,17 @@ from vidnb.datasets.video_dataset import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
+from vidnb.datasets.mot_detections import *
 from vidnb.datasets.bdd100k import *
 from vidnb.datasets.visdrone import *
 from vidnb.datasets.mots import *
 from vidnb.datasets.mot_report import *
+from vidnb.datasets.tao import *
 from vidnb.datasets.sot_files import *
 from vidnb.datasets.sot_sequences import *
 from vidnb.datasets.sot_datasets import *
 from vidnb.datasets.sot_converters import *
+from vidnb.datasets.sot_report import *
 from vidnb.datasets.imagenetvid import *
 from vidnb.datasets.youtubevis import *
 from vidnb.datasets.davis import *
@@ -165,6 +169,7 @@ from vidnb.learn.precision import *
 from vidnb.learn.steady import *
 from vidnb.learn.run_files import *
 from vidnb.learn.resume import *
+from vidnb.learn.video_metrics import *
 from vidnb.learn.runs import *
 from vidnb.learn.distributed import *
 from vidnb.learn.train import *
@@ -173,6 +178,8 @@ from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
 from vidnb.function_commands import *
 from vidnb.bench.benchmarks import *
+from vidnb.bench.bench_sot import *
+from vidnb.bench.bench_reid import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_bmn import *
 from vidnb.bench.loader_bench import *

@@ -9,7 +9,7 @@ Docs: https://vidnb.github.io/vidnb/core/masks.html.md"""
 # %% auto #0
 __all__ = ['mask_counts', 'as_rle', 'encode_masks', 'decode_masks', 'union_mask', 'mask_areas', 'mask_boxes', 'mask_runs',
            'check_rles', 'first_overlap', 'pair_mask_ious', 'frame_mask_ious', 'shared_pixels', 'split_labels',
-           'join_labels', 'id_colours', 'paint_masks']
+           'join_labels', 'mask_colours', 'paint_masks']
 
 # %% ../../nbs/core/014_masks.ipynb #f9bda2fd
 import numpy as np
@@ -209,7 +209,7 @@ def join_labels(
     return out
 
 # %% ../../nbs/core/014_masks.ipynb #33e163b0
-def id_colours(
+def mask_colours(
     ids, # whole numbers (n,)
 )->np.ndarray: # (n,3) uint8 RGB
     "A colour for each identity, the same everywhere"
@@ -228,7 +228,7 @@ def paint_masks(
     "Masks in the colours of their identities"
     if frame is None: frame = np.full((*(rles[0]['size'] if len(rles) else size), 3), 40, np.uint8)
     out = np.array(frame, np.uint8)
-    for r,c in zip(rles, id_colours(ids).astype(float)):
+    for r,c in zip(rles, mask_colours(ids).astype(float)):
         m = coco_mask.decode(r) > 0
         if m.shape != out.shape[:2]: raise ValueError(f'a mask of {m.shape[0]} x {m.shape[1]} pixels on a picture of {out.shape[0]} x {out.shape[1]}')
         out[m] = (alpha*c + (1-alpha)*out[m]).astype(np.uint8)

@@ -271,7 +271,7 @@ def _draw_worst(ax, metrics, truth, pred, root, resolution):
     ax.axis('off')
     return ax
 
-# %% ../../nbs/datasets/385_davis.ipynb #1c56c26d
+# %% ../../nbs/datasets/385_davis.ipynb #d1d4ff99
 def _draw_comparison(ax, all_metrics):
     for name,m in all_metrics.items():
         table = m.table()['J&F'].drop('COMBINED').sort_values()
@@ -286,18 +286,18 @@ def vos_report(
     pred, # folder or zip of masks, or several of them
     split:str=None, # 'val', or a text file of names; None: all videos that the truth has
     match:str='label', # how objects find each other: 'label' (semi-supervised), 'J' or 'J&F' (unsupervised)
-    skip_ends:bool=None, # leave out the first and the last frame; None: with 'label' only
+    ends:str='auto', # first and last frame: 'skip' or 'count' them; 'auto': skip with 'label', as DAVIS does
     year:str='2017', # folder of the list in ImageSets
     resolution:str='480p', # folder below Annotations
     unsupervised:bool=False, # truth of Annotations_unsupervised
 )->EvalReport: # tables, J and F over frames, the worst frames
     "J, F and J&F of one or several results by the rules of DAVIS"
-    videos, notes = find_masks(truth, split, year, resolution, unsupervised), []
+    if ends not in ('auto', 'skip', 'count'): raise ValueError(f'ends is {ends!r}; it can be auto, skip or count')
+    videos, notes, skip = find_masks(truth, split, year, resolution, unsupervised), [], match == 'label' if ends == 'auto' else ends == 'skip'
     paths = [pred] if isinstance(pred, (str, Path)) else list(pred)
     stems = [Path(p).stem for p in paths]
     found = {n if stems.count(n) == 1 else str(p): _by_name(videos, find_masks(p, resolution=resolution)) for n,p in zip(stems, paths)}
-    scored = {n: evaluate_vos(videos, p, match, skip_ends, lambda line, n=n: notes.append(line if len(found) == 1 else f'{n}: {line}')) for n,p in found.items()}
-    skip = match == 'label' if skip_ends is None else skip_ends
+    scored = {n: evaluate_vos(videos, p, match, skip, lambda line, n=n: notes.append(line if len(found) == 1 else f'{n}: {line}')) for n,p in found.items()}
     notes.append(f'{"first and last frames are" if skip else "no frame is"} left out; objects are matched by {"their label" if match == "label" else f"the best total of {match}"}; pixels of 255 in the truth are void')
     first, one = next(iter(scored.items()))
     figures = {'worst frames': lambda ax: _draw_worst(ax, one, videos, found[first], truth, resolution)}

@@ -44,7 +44,7 @@ def _one_film(s, root, size):
     if corners is not None: boxes['segmentation'] = [[c] for c in corners[there].tolist()]
     return pd.DataFrame(dict(video=s.name, file_name=names, width=w, height=h)), boxes, len(b) - len(there)
 
-# %% ../../nbs/datasets/366_sot_converters.ipynb #ca9e70ee
+# %% ../../nbs/datasets/366_sot_converters.ipynb #9c94475e
 def sot_cocovid(
     sequences, # list of `SOTSequence`
     root=None, # folder to which names of pictures are relative; None: they stay as they are
@@ -67,6 +67,7 @@ def sot_cocovid(
     known = lambda s: {k: v for k,v in dict(attributes=s.attributes, object_class=s.meta.get('object_class'), language=s.meta.get('language')).items() if v}
     return cocovid(pd.concat(frames, ignore_index=True), pd.concat(boxes, ignore_index=True), {1: 'object'}, {s.name: known(s) for s in sequences})
 
+# %% ../../nbs/datasets/366_sot_converters.ipynb #3458ba50
 def cocovid_sequences(
     path, # CocoVID file
     root='', # folder of the pictures
@@ -108,7 +109,7 @@ def _convert(found, root, out, name, tell, **size):
 _got10k = ('train', 'val', 'test', 'train_vot', 'val_vot')
 _home = lambda root: Path(root)/'data' if (Path(root)/'data').is_dir() else Path(root)
 
-# %% ../../nbs/datasets/366_sot_converters.ipynb #43f42c7f
+# %% ../../nbs/datasets/366_sot_converters.ipynb #1e2d6ea0
 def got10k2coco(
     root, # folder with train, val and test
     out, # folder for got10k_<split>.json
@@ -118,6 +119,7 @@ def got10k2coco(
     "Convert GOT-10k to CocoVID, `absence` and `cover` included; of the test set only first boxes are known"
     return _convert(_splits('got10k', root, split, _got10k), root, out, 'got10k_{}.json', tell)
 
+# %% ../../nbs/datasets/366_sot_converters.ipynb #9db9c28e
 def lasot2coco(
     root, # folder of the classes, with testing_set.txt
     out, # folder for lasot_<split>.json
@@ -135,6 +137,7 @@ def _trackingnet(root, split, chunks):
     train = [('train', find_sot_sequences('trackingnet', root, 'train:' + ','.join(chunks)))] if split != 'test' else []
     return train + ([('test', find_sot_sequences('trackingnet', root, 'test'))] if split == 'test' or (split == 'all' and (Path(root)/'TEST').is_dir()) else [])
 
+# %% ../../nbs/datasets/366_sot_converters.ipynb #297ffd73
 def trackingnet2coco(
     root, # folder with TRAIN_0 to TRAIN_11 and TEST
     out, # folder for trackingnet_<split>.json
@@ -145,7 +148,7 @@ def trackingnet2coco(
     "Convert TrackingNet to CocoVID; of the test set only first boxes are known"
     return _convert(_trackingnet(root, split, chunks), root, out, 'trackingnet_{}.json', tell)
 
-# %% ../../nbs/datasets/366_sot_converters.ipynb #1552b399
+# %% ../../nbs/datasets/366_sot_converters.ipynb #e52940fa
 def otb2coco(
     root, # folder of the sequences, or one with it as data
     out, # folder for otb100.json, or <split>.json
@@ -164,6 +167,7 @@ def uav2coco(
     "Convert UAV123 to CocoVID; parts of a film become videos of their own"
     return _convert([(split.lower(), find_sot_sequences('uav123', root, split))], root, out, '{}.json', tell)
 
+# %% ../../nbs/datasets/366_sot_converters.ipynb #42a1e4ac
 def vot2coco(
     root, # folder of the sequences, with list.txt
     out, # folder for <dataset_type>.json
@@ -182,6 +186,7 @@ def nfs2coco(
     "Convert Need for Speed to CocoVID"
     return _convert([(str(rate), find_sot_sequences('nfs', root, str(rate)))], root, out, 'nfs{}.json', tell)
 
+# %% ../../nbs/datasets/366_sot_converters.ipynb #5ddc8752
 def tnl2k2coco(
     root, # folder of the sequences, or one with train and test
     out, # folder for tnl2k_<split>.json
@@ -191,7 +196,7 @@ def tnl2k2coco(
     "Convert TNL2K to CocoVID, the description of the target as `language` of its video"
     return _convert([(split, find_sot_sequences('tnl2k', root, split))], root, out, 'tnl2k_{}.json', tell)
 
-# %% ../../nbs/datasets/366_sot_converters.ipynb #4f2d409f
+# %% ../../nbs/datasets/366_sot_converters.ipynb #ffdc27d9
 def gen_got10k_infos(
     root, # folder with train, val and test
     out, # folder for got10k_<split>_infos.txt
@@ -208,6 +213,7 @@ def gen_lasot_infos(
     "List the sequences of LaSOT"
     return [write_sot_infos(seqs, Path(out)/f'lasot_{s}_infos.txt', root) for s,seqs in _splits('lasot', root, split, ('train', 'test'))]
 
+# %% ../../nbs/datasets/366_sot_converters.ipynb #1f915e83
 def gen_trackingnet_infos(
     root, # folder with TRAIN_0 to TRAIN_11 and TEST
     out, # folder for trackingnet_<split>_infos.txt

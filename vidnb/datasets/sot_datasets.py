@@ -80,7 +80,7 @@ class BaseSOTDataset(torch.utils.data.Dataset):
 _train_keys = ('videos', 'rng')
 _test_keys = ('img_path', 'frame_id', 'video_id', 'video_length', 'instances')
 
-# %% ../../nbs/datasets/364_sot_datasets.ipynb #be85b386
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #a9986a79
 @patch
 def get_bboxes_from_video(self:BaseSOTDataset,
     video:int, # which
@@ -109,6 +109,7 @@ def get_masks_from_video(self:BaseSOTDataset, video:int):
     "None: these benchmarks have boxes"
     return None
 
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #24405d4a
 @patch
 def get_img_infos_from_video(self:BaseSOTDataset,
     video:int, # which
@@ -133,7 +134,7 @@ def film(self:BaseSOTDataset, video:int)->dict:
     "Pictures and truth of a film"
     return dict(self.get_img_infos_from_video(video), **self.get_ann_infos_from_video(video))
 
-# %% ../../nbs/datasets/364_sot_datasets.ipynb #c942f7c6
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #07cb2950
 @patch
 def draw(self:BaseSOTDataset,
     rng, # Generator
@@ -155,6 +156,7 @@ def _until_drawn(dataset, rng):
         if (out := dataset.draw(rng)) is not None: return out
     raise ValueError(f'{dataset!r}: the pipeline has given up {dataset.max_refetch} samples in turn; are its films too short for the sampler, or their targets never visible?')
 
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #03518e3c
 @patch
 def at(self:BaseSOTDataset,
     idx, # (video, frame), or the number of a frame over all films
@@ -169,7 +171,7 @@ def at(self:BaseSOTDataset,
     if not 0 <= video < self.num_videos or not 0 <= frame < self.get_len_per_video(video): raise IndexError(f'{self!r} has no frame {frame} of film {video}')
     return video, frame
 
-# %% ../../nbs/datasets/364_sot_datasets.ipynb #74370977
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #8632242f
 @patch
 def test_sample(self:BaseSOTDataset,
     video:int, # which film
@@ -181,6 +183,7 @@ def test_sample(self:BaseSOTDataset,
     inst = [dict(bbox=f['bboxes'][frame], visible=bool(f['visible'][frame]), bbox_label=np.array([0]))] if frame < len(f['bboxes']) else []
     return dict(img_path=f['img_paths'][frame], frame_id=frame, video_id=video, video_length=f['video_length'], instances=inst)
 
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #e0f1c35c
 @patch
 def __getitem__(self:BaseSOTDataset,
     idx, # training: number of the draw; test: (video, frame), or the number of a frame
@@ -197,7 +200,7 @@ def __len__(self:BaseSOTDataset):
     if self._starts is None: self._starts = np.cumsum([0, *(self.get_len_per_video(v) for v in range(self.num_videos))])
     return int(self._starts[-1])
 
-# %% ../../nbs/datasets/364_sot_datasets.ipynb #f5d0a1be
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #1d8c34ce
 class GOT10kDataset(BaseSOTDataset):
     "GOT-10k: visible where it is not absent and not wholly covered; the truth of the test set is its first box"
     benchmark = 'got10k'
@@ -222,6 +225,7 @@ class TNL2KDataset(BaseSOTDataset):
     "TNL2K, whose targets are also described in words: `sequence(i).meta['language']`"
     benchmark = 'tnl2k'
 
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #80996b8d
 class TrackingNetDataset(BaseSOTDataset):
     "TrackingNet, or some of its chunks; the truth of the test set is its first box"
     benchmark = 'trackingnet'
@@ -259,7 +263,7 @@ class VOTDataset(BaseSOTDataset):
         b = self.sequence(video).boxes
         return b if b.shape[1] == 8 else rect_corners(b)
 
-# %% ../../nbs/datasets/364_sot_datasets.ipynb #89b541f3
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #056e6bda
 def _ann_columns(path, keys=()):
     "Images and annotations of a COCO file as columns: (file names, row of the image of each annotation, boxes (n,4) x y w h, dict of further columns)"
     data = read_cocovid(path, need=('images', 'annotations'))
@@ -281,6 +285,7 @@ class SOTCocoDataset(BaseSOTDataset):
         "The film of an object"
         return SOTSequence(f'{self._files[self._image[video]]}:{video}', self.base, self._boxes[video:video+1], files=[str(self._files[self._image[video]])])
 
+# %% ../../nbs/datasets/364_sot_datasets.ipynb #bdd6b4d7
 class SOTImageNetVIDDataset(BaseSOTDataset):
     "Every object of a CocoVID file, in the frames in which it is annotated; visible where it is not occluded"
     def load_data_list(self):

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from ..core.environment import atomic_path
 
-# %% ../../nbs/datasets/360_sot_files.ipynb #79b276ce
+# %% ../../nbs/datasets/360_sot_files.ipynb #c532b35d
 _archives = {}   # (process, path) -> (its size and time, the open zip)
 
 def _archive(path):
@@ -41,6 +41,7 @@ def _archive(path):
         while len(_archives) > 8: _archives.pop(next(iter(_archives)))
     return _archives[key][1]
 
+# %% ../../nbs/datasets/360_sot_files.ipynb #5ee576e7
 def file_text(
     path, # a text file, plain or gzip; or one in a zip, as in 'results.zip/car-1.txt'
 )->str: # without a byte order mark
@@ -200,7 +201,7 @@ def write_vot_trajectory(
     with atomic_path(path) as tmp: tmp.write_text(''.join(l + '\n' for l in lines))
     return path
 
-# %% ../../nbs/datasets/360_sot_files.ipynb #d3c086c0
+# %% ../../nbs/datasets/360_sot_files.ipynb #a67841bf
 #: Names of the attributes of a sequence in the order in which a benchmark's files have them
 SOT_ATTRIBUTES = dict(
     UAV123 = tuple('SV ARC LR FM FOC POC OV BC IV VC CM SOB'.split()),
@@ -219,6 +220,7 @@ def read_sot_flags(
             if not re.fullmatch(r'[+-]?\d+(\.0*)?', c): raise ValueError(f'{path}:{n}: {c!r} is no flag; flags are whole numbers')
     return np.array(text.translate(_spaces).split(), np.float64).astype(np.int64)
 
+# %% ../../nbs/datasets/360_sot_files.ipynb #de4902a0
 def read_sot_attributes(
     path, # text file: words, or a 0 or 1 for each of `names`
     names=None, # what the numbers stand for, as a tuple of `SOT_ATTRIBUTES`; None: the file has words
@@ -279,7 +281,7 @@ def nfs_boxes(
     lo, hi = df[['x1', 'y1']].to_numpy(float), df[['x2', 'y2']].to_numpy(float)
     return np.concatenate([lo, hi - lo], 1)
 
-# %% ../../nbs/datasets/360_sot_files.ipynb #65eb0726
+# %% ../../nbs/datasets/360_sot_files.ipynb #f79bfbfb
 def read_otb_json(
     path, # json of a sequence, as the authors of OTB give results
 )->list: # of dicts, one a run: boxes (n,4) float64, start (0-based frame of the first box), tracker, sequence, kind, fps
@@ -296,6 +298,7 @@ def read_otb_json(
         out.append(dict(boxes=boxes, start=int(r.get('startFrame', 1)) - 1, tracker=r.get('tracker'), sequence=r.get('seqName'), kind=r.get('evalType'), fps=r.get('fps')))
     return out
 
+# %% ../../nbs/datasets/360_sot_files.ipynb #5ff18bd9
 @dataclass
 class SOTResult:
     "Files of a tracker's result on one sequence, read when they are asked for"
@@ -316,7 +319,7 @@ class SOTResult:
         if a is None: raise ValueError(_fault(self.times, file_text(self.times), range(2, 99)) or f'{self.times} is no table of seconds')
         return a
 
-# %% ../../nbs/datasets/360_sot_files.ipynb #24ad5693
+# %% ../../nbs/datasets/360_sot_files.ipynb #27588230
 _suffixes = re.compile(r'(\.txt|\.json)(\.gz)?$')
 _no_result = {'list.txt', 'readme.txt', 'manifest.txt', 'attrs.txt'}
 
@@ -344,6 +347,7 @@ def find_sot_results(
         if name in found: found[name].times = p
     return {k: found[k] for k in sorted(found)}
 
+# %% ../../nbs/datasets/360_sot_files.ipynb #bd0013f1
 def find_sot_trackers(
     path, # results: a file, a folder or zip of one tracker, or a folder of several
 )->dict: # {name of the tracker: its path}

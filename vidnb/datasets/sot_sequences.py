@@ -105,7 +105,7 @@ def size(self:SOTSequence):
         with Image.open(path) as im: self.meta['resolution'] = im.size
     return self.meta['resolution']
 
-# %% ../../nbs/datasets/362_sot_sequences.ipynb #2b401c8c
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #3d6e2b25
 @patch
 def flags(self:SOTSequence,
     source, # name in `tags`, a path, or an array
@@ -119,6 +119,7 @@ def flags(self:SOTSequence,
     if len(f) != n: raise ValueError(f'{"an array" if isinstance(source, np.ndarray) else source} has {len(f)} flags; {self.name} has {n} boxes')
     return f
 
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #a545d2e2
 @patch(as_prop=True)
 def visible(self:SOTSequence):
     "Can the target be seen? (n,) bool, one for each box"
@@ -140,7 +141,7 @@ def attributes(self:SOTSequence):
     if isinstance(a, tuple): a = self.meta['attributes'] = read_sot_attributes(*a)
     return a
 
-# %% ../../nbs/datasets/362_sot_sequences.ipynb #ddbbfb25
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #5c0cd6d0
 def upright_boxes(
     regions, # (n,4) x y w h, or (n,8) corners
 )->np.ndarray: # (n,4) x y w h, float64
@@ -151,6 +152,7 @@ def upright_boxes(
     lo, hi = r.reshape(-1, 4, 2).min(1), r.reshape(-1, 4, 2).max(1)
     return np.concatenate([lo, hi - lo], 1)
 
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #759038a7
 def make_sequence(
     benchmark:str, # a key of `SOT_LAYOUTS`
     name:str, # of the sequence
@@ -254,7 +256,7 @@ def _find_trackingnet(root, split):
     if not found: raise ValueError(f'{root}: no sequence was found; there is no anno/*.txt in {", ".join(b.name for b in bases) or "TRAIN_0 to TRAIN_11"}')
     return found
 
-# %% ../../nbs/datasets/362_sot_sequences.ipynb #c9408777
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #90679f65
 def _find_vot(root, split):
     "list.txt and a folder for each line: pictures in it or in color, groundtruth.txt, and a *.tag or *.label for each attribute"
     names, found = _listed(root, 'list.txt'), {}
@@ -267,6 +269,7 @@ def _find_vot(root, split):
         found[p.name] = make_sequence('vot', p.name, folder, p/'groundtruth.txt', template=template, tags=tags)
     return _pick(found, names, root)
 
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #815fd840
 def _find_nfs(root, split):
     "<name>/<rate>/<name>.txt beside a folder of pictures; at 30 pictures a second files with boxes for all 240 are thinned out"
     rate, found = split or '30', {}
@@ -320,7 +323,7 @@ def read_pysot_json(
     if not out: raise ValueError(f'{path} holds no sequence')
     return out
 
-# %% ../../nbs/datasets/362_sot_sequences.ipynb #9b61ead3
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #23582d54
 SOT_INFO_HEADER = 'The format of each line in this txt is (video_path,annotation_path,start_frame_id,end_frame_id)'
 
 def read_sot_infos(
@@ -337,6 +340,7 @@ def read_sot_infos(
     if not rows: raise ValueError(f'{path} names no sequence')
     return rows
 
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #5a624c9a
 def write_sot_infos(
     sequences, # list of `SOTSequence`
     path, # file to write
@@ -348,6 +352,7 @@ def write_sot_infos(
     with atomic_path(path) as tmp: tmp.write_text('\n'.join([SOT_INFO_HEADER, *lines]) + '\n')
     return path
 
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #a721de05
 def info_sequences(
     benchmark:str, # a key of `SOT_LAYOUTS`
     path, # info file

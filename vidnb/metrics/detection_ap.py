@@ -69,10 +69,12 @@ def _mean(x):
     x = x[x > -1]
     return float(x.mean()) if len(x) else -1.
 
-def _numbers(precision, recall):
+def _names(max_dets): return [*COCO_NUMBERS[:6], *(f'AR{n}' for n in max_dets), *COCO_NUMBERS[9:]]
+
+def _numbers(precision, recall, names=COCO_NUMBERS):
     "The twelve numbers from precision (10, 101, classes, 4, 3) and recall (10, classes, 4, 3)"
     ap, ar = (lambda size, t=slice(None): _mean(precision[t,:,:,size,-1])), (lambda size, most: _mean(recall[:,:,size,most]))
-    return dict(zip(COCO_NUMBERS, [ap(0), ap(0, 0), ap(0, 5), ap(1), ap(2), ap(3), ar(0, 0), ar(0, 1), ar(0, 2), ar(1, 2), ar(2, 2), ar(3, 2)]))
+    return dict(zip(names, [ap(0), ap(0, 0), ap(0, 5), ap(1), ap(2), ap(3), ar(0, 0), ar(0, 1), ar(0, 2), ar(1, 2), ar(2, 2), ar(3, 2)]))
 
 @dataclass
 class BoxAP:
@@ -138,7 +140,7 @@ def coco_box_ap(
     kind:str='bbox', # what is compared: 'bbox', or 'segm' for the masks under `segmentation`
     images=None, # numbers of the pictures that count; None: all of the json, or all that the table of truth names
     categories=None, # {number: name} of the classes that count; None: all of the truth
-    max_dets=(1, 10, 100), # limits of boxes a picture and class, ascending
+    max_dets=(1, 10, 100), # limits of boxes a picture and class, ascending; AR1, AR10 and AR100 are named after them
     federated:bool=False, # LVIS's rule, with `neg_category_ids` and `not_exhaustive_category_ids` of the pictures in the json
     fast:bool=True, # faster-coco-eval if it is installed; it is not used for `federated`
 )->BoxAP: # `.value`, `.classes`, `.precision`, `.notes`
@@ -151,11 +153,11 @@ def coco_box_ap(
     gt = _measured([r for r in rows if r['category_id'] in names and r['image_id'] in inside], 'truth', kind, sizes)
     dt = _measured(_known(_rows(pred, 'the result', ['image_id', 'category_id', 'score']), 'the result', images, names, notes), 'the result', kind, sizes)
     precision, recall = _run(gt, dt, given, kind, max_dets, federated, fast)
-    order = sorted(names)
-    table = pd.DataFrame([_numbers(precision[:,:,k:k+1], recall[:,k:k+1]) for k in range(len(order))], index=pd.Index([names[k] for k in order], name='class'), columns=COCO_NUMBERS)
+    order, called = sorted(names), _names(max_dets)
+    table = pd.DataFrame([_numbers(precision[:,:,k:k+1], recall[:,k:k+1], called) for k in range(len(order))], index=pd.Index([names[k] for k in order], name='class'), columns=called)
     for c,o in (('truth', gt), ('found', dt)): table[c] = pd.Series([r['category_id'] for r in o], dtype=object).value_counts().reindex(order, fill_value=0).to_numpy(int)
     if crowd := sum(r['iscrowd'] for r in gt): notes.append(f'{crowd} true boxes are crowds: what lies in them is not counted')
-    return BoxAP(_numbers(precision, recall), table, precision, recall, notes)
+    return BoxAP(_numbers(precision, recall, called), table, precision, recall, notes)
 
 # %% ../../nbs/metrics/128_detection_ap.ipynb #d5fdf45f
 class BoxAPMetrics:
@@ -163,8 +165,9 @@ class BoxAPMetrics:
     def __init__(self,
         categories:dict, # {number: name} of the classes that count
         fast:bool=True, # faster-coco-eval if it is installed
+        max_dets=(1, 10, 100), # limits of boxes a picture and class
     ):
-        self.categories, self.fast = categories, fast
+        self.categories, self.fast, self.max_dets = categories, fast, max_dets
         self.reset()
     def reset(self):
         "Forget all videos"
@@ -186,7 +189,7 @@ class BoxAPMetrics:
         both = [pd.concat([self.videos[n][k].assign(video=v) for v,n in enumerate(names)], ignore_index=True) for k in (0, 1)]
         number = pd.factorize(pd.MultiIndex.from_frame(pd.concat([o[['video', 'image_id']] for o in both])))[0]
         gt, dt = (o.assign(image_id=k).drop(columns='video') for o,k in zip(both, np.split(number, [len(both[0])])))
-        return coco_box_ap(gt, dt, images=range(number.max(initial=-1)+1), categories=self.categories, fast=self.fast)
+        return coco_box_ap(gt, dt, images=range(number.max(initial=-1)+1), categories=self.categories, max_dets=self.max_dets, fast=self.fast)
     @property
     def value(self)->dict: # `COCO_NUMBERS`
         "All videos as one"

@@ -246,7 +246,8 @@ def sot_frames(
     if r.first == 'skip': keep[start] = False
     noted = dict(frames=length, absent=away, no_truth=~_has_size(gt), lost=lost)
     noted = {k: v if k == 'frames' else np.bincount(video[v], minlength=len(names)) for k,v in noted.items()}
-    return _judged(r, names, length, *(o[keep] for o in (video, gt, pr, away)), noted)
+    kept = (video, gt, pr, away) if keep.all() else (o[keep] for o in (video, gt, pr, away))
+    return _judged(r, names, length, *kept, noted)
 
 def _judged(r, names, length, video, gt, pr, away, noted):
     "Overlaps and errors of the kept frames, and what becomes of those without truth"

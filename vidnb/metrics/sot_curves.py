@@ -111,10 +111,10 @@ def plot_attributes(
     "Bars of a score for each attribute, one a tracker; in brackets how many videos have it"
     first = next(iter(tables.values()))
     if score not in first: raise ValueError(f'score is {score!r}; the tables have {", ".join(c for c in first if c != "videos")}')
-    if ax is None: ax = plt.figure(figsize=(1.5+.6*len(first), 2.8), dpi=72, layout='constrained').add_subplot()
+    if ax is None: ax = plt.figure(figsize=(2.5+.8*len(first), 2.8), dpi=72, layout='constrained').add_subplot()
     x, w = np.arange(len(first)), .8/len(tables)
     for i,(n,t) in enumerate(tables.items()): ax.bar(x + (i - (len(tables)-1)/2)*w, t[score].reindex(first.index), w, label=n, color=f'C{i%10}')
-    ax.set(ylabel=score, ylim=(0,1), xlim=(-.6, len(first)-.4))
+    ax.set(ylabel=score, ylim=(0,1.18), yticks=np.arange(6)/5, xlim=(-.6, len(first)-.4))
     ax.set_xticks(x, [f'{a}\n({n})' for a,n in zip(first.index, first.videos)], fontsize=9)
     ax.legend(frameon=False, fontsize=9, ncols=min(4, len(tables)), loc='upper left')
     ax.spines[['top','right']].set_visible(False)

@@ -153,7 +153,7 @@ class _Sampling(Step):
         if found is None: return None
         return {**({k: v for k,v in results.items() if k != 'videos'} if isinstance(results, dict) else {}), **found}
 
-# %% ../../nbs/transforms/262_sot_sampling.ipynb #75c4791f
+# %% ../../nbs/transforms/262_sot_sampling.ipynb #38a36cc4
 class PairSampling(_Sampling):
     "A template and a search frame of SiamRPN, of one film or of two: the sample, or None where a box is no box"
     def __init__(self,
@@ -171,6 +171,7 @@ class PairSampling(_Sampling):
         t, s, positive = sample_pair(len(a['bboxes']), len(b['bboxes']), self.frame_range, self.pos_prob, self.filter_template_img, rng)
         return self._joined(results, chosen_frames([(a, [t]), (a if positive else b, [s])], int(positive), 1))
 
+# %% ../../nbs/transforms/262_sot_sampling.ipynb #fdda4aec
 def _usable(film):
     "Frames in which the target can be seen and has a box"
     ok = np.asarray(film['visible'], bool) if 'visible' in film else np.ones(len(film['bboxes']), bool)
