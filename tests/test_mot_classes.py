@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from vidnb.core.boxes import xyxy2xywh
-from vidnb.core.testing import test_same as same
+
+from vidnb.core.testing import expect_error
+from vidnb.datasets.bdd100k import BDD_SCORED, evaluate_bdd
 from vidnb.datasets.kitti_tracking import evaluate_kitti, write_kitti_tracking
 from vidnb.metrics.mot_classes import combine_classes
 from test_mot import COUNTS, compare, crowd, official
@@ -66,3 +67,56 @@ def test_kitti(kind, tmp_path, official):
     equal(got, theirs('Kitti2DBox', GT_FOLDER=str(tmp_path), TRACKERS_FOLDER=str(tmp_path/'trackers')), averages=False)
     assert len(said) == 4, said
     assert all(got.combined()[c]['CLR_TP'] > 20 for c in got.classes)
+
+def bdd(root, seed, videos=3, frames=12, people=40, **kind):
+    "Videos with all categories, crowds, frames without labels, files in any order of frames"
+    kinds = ['pedestrian', 'rider', 'car', 'bus', 'truck', 'motorcycle', 'bicycle', 'other person', 'trailer', 'other vehicle']   # no train: an empty class
+    (root/'gt').mkdir()
+    (root/'trackers'/'mine'/'data').mkdir(parents=True)
+    for k in range(videos):
+        rng = np.random.default_rng(100*seed + k)
+        gt, tr, n = crowd(100*seed + k, people=people, frames=frames, silent=(4,), **(dict(width=300) | kind))
+        cls = rng.choice(kinds, people)
+        def label(i, c, b, truth):
+            attributes = dict(Occluded=False, Truncated=False, Crowd=bool(rng.random() < .1)) if truth or rng.random() < .5 else None
+            return dict(id=f'{i:08d}' if truth else str(i), category=str(c), box2d=dict(zip(('x1','y1','x2','y2'), map(float, b)))) | (dict(attributes=attributes) if attributes else {})
+        for o,path,truth in ((gt, root/'gt', True), (tr, root/'trackers'/'mine'/'data', False)):
+            rows = [dict(name=f'{k}-{f}.jpg', videoName=str(k), index=f-1, labels=[label(i, cls[(i-5)%people] if not truth and rng.random() < .8 else rng.choice(kinds) if not truth else cls[i], b, truth) for i,b in zip(o[1][o[0] == f], o[2][o[0] == f])]) for f in range(1, n+1)]
+            (path/f'{k}.json').write_text(json.dumps([rows[j] for j in rng.permutation(n)]))
+
+@pytest.mark.parametrize('kind', KITTI)
+def test_bdd(kind, tmp_path, official):
+    bdd(tmp_path, 5, **KITTI[kind])
+    said = []
+    got = evaluate_bdd(tmp_path/'gt', tmp_path/'trackers'/'mine', tell=said.append)
+    equal(got, theirs('BDD100K', GT_FOLDER=str(tmp_path/'gt'), TRACKERS_FOLDER=str(tmp_path/'trackers')), averages=True)
+    assert len(said) == 3, said
+    assert got.combined()['detection average']['CLR_TP'] > 100 and got.combined()['train']['CLR_TP'] == 0
+
+def test_averages_without_empty_classes(tmp_path, official):
+    bdd(tmp_path, 7)
+    each = {c: s for c,s in evaluate_bdd(tmp_path/'gt', tmp_path/'trackers'/'mine', tell=[].append).combined().items() if c in BDD_SCORED}
+    want = {k: v for m in official[0] for k,v in m.combine_classes_class_averaged(each, ignore_empty_classes=True).items()}
+    compare(combine_classes(each, empty=False), want)
+
+def test_kitti_and_bdd_refuse_what_the_official_tool_refuses(tmp_path, official):
+    kitti(tmp_path/'k', 1, sequences=1)
+    p = tmp_path/'k'/'trackers'/'mine'/'data'/'0000.txt'
+    whole = p.read_text().splitlines()
+    rows = [o for o in whole if ' Car ' in o and float(o.split()[9]) - float(o.split()[7]) > 26 and o.split()[1] != '-1']
+    far = rows[0].split()
+    far[6:10] = '900', '900', '950', '950'   # of the same id and frame, matched by nothing
+    for line,why in ((' '.join(far), f'0000.txt:{len(whole)+1}: id {far[1]} stands twice in frame {far[0]}'), (rows[0].replace(' Car ', ' Bus '), f"0000.txt:{len(whole)+1}: type is 'Bus'"),
+                     ('15' + rows[0][rows[0].index(' '):], f'0000.txt:{len(whole)+1}: frame is 15; the sequence ends with frame 14'), (' '.join([*far[:6], 'x', *far[7:]]), f"0000.txt:{len(whole)+1}: x1 is 'x'")):
+        p.write_text('\n'.join([*whole, line]) + '\n')
+        with pytest.raises(Exception): theirs('Kitti2DBox', GT_FOLDER=str(tmp_path/'k'), TRACKERS_FOLDER=str(tmp_path/'k'/'trackers'))
+        with expect_error(ValueError, why): evaluate_kitti(tmp_path/'k', tmp_path/'k'/'trackers'/'mine', tell=[].append)
+    bdd_root = tmp_path/'b'
+    bdd_root.mkdir()
+    bdd(bdd_root, 1, videos=1)
+    p = bdd_root/'trackers'/'mine'/'data'/'0.json'
+    data = json.loads(p.read_text())
+    for bad,why in ((data[1:], '0: the result has 11 pictures, the truth 12'), ([dict(data[0], labels=[dict(id='1', category='boat', box2d=dict(x1=0, y1=0, x2=1, y2=1))])] + data[1:], "category is 'boat'")):
+        p.write_text(json.dumps(bad))
+        with pytest.raises(Exception): theirs('BDD100K', GT_FOLDER=str(bdd_root/'gt'), TRACKERS_FOLDER=str(bdd_root/'trackers'))
+        with expect_error(ValueError, why): evaluate_bdd(bdd_root/'gt', bdd_root/'trackers'/'mine', tell=[].append)

@@ -7,16 +7,19 @@ Modules:
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_metrics`: From result files to the scores of a tracking benchmark, beside the official tool, on the same files in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
+- `vidnb.bench.bench_reid`: mAP, CMC and mINP of a gallery of the size of Market-1501, beside a loop over queries, in the same run
+- `vidnb.bench.bench_sot`: LaSOT's 685,360 frames, from boxes to curves, beside the loops over frames that toolkits are made of
 - `vidnb.bench.bench_tal`: Recall, average precision, suppression, proposals and their features beside the loops they came from, in one run and with the same results
 - `vidnb.bench.bench_training`: What a learner with its callbacks costs beside a bare loop, how long a step waits for data, two processes beside one, and what a GPU makes of it
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
 - `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
-- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `eval`, `bench`, `env`
+- `vidnb.cli`: What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `convert`, `eval`, `bench`, `env`
 - `vidnb.core.box_forms`: The box of a tracker as its middle and size, as aspect and height, as a shift of its own size, and a box for four corners
 - `vidnb.core.boxes`: Forms of boxes, how far two of them agree, and which boxes of a whole video overlap, all frames at once
 - `vidnb.core.doctools`: README.md from the index page, without Quarto, and pages whose headings stay in the page contents
 - `vidnb.core.environment`: Seeds, progress, the cache folder, files that are whole or absent, and what is installed here
+- `vidnb.core.masks`: Run lengths of masks, polygons and label pictures as arrays, and which masks of a whole video overlap
 - `vidnb.core.matching`: Which pairs belong together when each side may be used once, frame by frame, with most of the answer found in arrays
 - `vidnb.core.plot`: A clip as a strip of frames, clips as labelled rows, sampled frames on a time line, a label drawn into a frame
 - `vidnb.core.spans`: How far two stretches of a video agree, and which of many overlapping ones to keep
@@ -25,19 +28,36 @@ Modules:
 - `vidnb.datasets.activitynet`: Untrimmed videos with annotated segments: records for a pipeline, results as official files, figures of proposals and detections
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
+- `vidnb.datasets.bdd100k`: Json of BDD100K's box tracking, as CocoVID and as scores of eight classes by its rules
 - `vidnb.datasets.cocovid`: Videos, pictures, boxes and identities of an annotation file, each found from each other at once
 - `vidnb.datasets.cocovid_files`: One json for videos, pictures, boxes and identities, built from two tables
+- `vidnb.datasets.davis`: Folders of masks, from folders and zips, read one frame at a time; a report of results; a CocoVID file
+- `vidnb.datasets.imagenetvid`: One xml file a picture, a million of them: read once into columns, written, and turned into CocoVID
 - `vidnb.datasets.kitti_tracking`: Labels and results of KITTI's tracking benchmark, as CocoVID and as scores by its rules
 - `vidnb.datasets.mot_converters`: Truth and detections of MOT, DanceTrack, SportsMOT and CrowdHuman as CocoVID files, and predictions back as text
+- `vidnb.datasets.mot_detections`: The files of a tracker or a detector scored as boxes alone: COCO's AP by the benchmark's rule for distractors
+- `vidnb.datasets.mot_report`: One function for all benchmarks of tracking with boxes: tables, curves and remarks of one tracker, or of several side by side
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20, DanceTrack and SportsMOT, and the score of a folder of results by the rules of the benchmark
+- `vidnb.datasets.mots`: Text files and pictures of masks with identities, their conversion to CocoVID, and the official scores of tracking and segmentation
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
+- `vidnb.datasets.reference_frames`: The other frames of a video that a detector or tracker looks at beside the one it is asked about
+- `vidnb.datasets.reid`: Market-1501, DukeMTMC-reID, MSMT17 and crops of MOT17 as one table: path, identity, camera, split
+- `vidnb.datasets.reid_dataset`: Pictures with labels, one at a time or as groups for the triplet loss; loaded, packed and scored
+- `vidnb.datasets.reid_report`: From a data set and a file of features to mAP, CMC, and the queries that failed, in pictures
 - `vidnb.datasets.sot_converters`: Any benchmark of single-object tracking as a CocoVID file, or as a list of its sequences
 - `vidnb.datasets.sot_datasets`: Two films for a training pair, one frame after the other in a test; of any benchmark, of pictures, and of several sets mixed
 - `vidnb.datasets.sot_files`: One box a frame, in every way that benchmarks and trackers write it: truth, results, flags, attributes, running times
+- `vidnb.datasets.sot_report`: Files of truth and of one or several trackers in; curves, tables, attributes and the hardest sequences out
 - `vidnb.datasets.sot_sequences`: OTB, UAV123, LaSOT, GOT-10k, TrackingNet, VOT, NFS and TNL2K as they are unpacked: which pictures, which boxes, where the target can be seen
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
+- `vidnb.datasets.tao`: Tracks of hundreds of classes of which each video names only some: json of truth and results, CocoVID, track AP, HOTA by class
+- `vidnb.datasets.tracking_sets`: ImageNet VID, MOT Challenge, DanceTrack, TAO and YouTube-VIS: which classes they have, which frames may be key, which boxes count
+- `vidnb.datasets.video_dataset`: Annotations as columns that worker processes share, every frame at hand, some of them key frames
+- `vidnb.datasets.video_reports`: Files of truth and results in; AP, AP by motion speed, mask AP, classes, videos and curves out
+- `vidnb.datasets.visdrone`: Files of VisDrone's multi-object tracking, as CocoVID and as scores of its classes outside the ignored regions
+- `vidnb.datasets.youtubevis`: Files of video instance segmentation: read, written, checked, turned into CocoVID, and shown as colours over frames
 - `vidnb.function_commands`: `vidnb convert` and `vidnb eval`: one command for each converter and each report, made from the function's own signature
 - `vidnb.interop.checkpoints`: Any zoo's file into a model whole, or not at all, with a report of what went where
 - `vidnb.interop.weight_files`: Tensors out of a file that somebody else wrote, without running anything that is in it
@@ -61,10 +81,13 @@ Modules:
 - `vidnb.learn.seeing`: `learn.cam('video.mp4')`, maps of the clips it got wrong, and its clips as points
 - `vidnb.learn.siamrpn_schedules`: Factors that are multiplied onto a learning rate, the curve that was meant, and any scheduler of PyTorch in a fit of fastai
 - `vidnb.learn.steady`: A loader whose batches depend on the epoch and on their number alone, so that an epoch can begin in its middle
+- `vidnb.learn.tracking_callbacks`: A backbone that learns from a certain epoch on, a detector's last epochs without mosaics, and pictures of tracks while a model is validated
 - `vidnb.learn.train`: `vidnb train`: a folder of videos in, a run that can be stopped, shared and resumed out
+- `vidnb.learn.video_metrics`: HOTA in the table of epochs: frames are collected into videos, videos of all processes are put together, and each counts once
 - `vidnb.loading.dataloader`: The seed's way to a batch: samples that are dictionaries, stacked key by key
 - `vidnb.loading.feature_files`: Which second of the video a row of features stands for, whoever wrote the file
 - `vidnb.loading.guarded`: fastai's loader under a fault policy: batches that keep their plan when files are broken, and say what they hold
+- `vidnb.loading.identity_batches`: P people, K pictures of each: the batches that metric learning needs, seeded by epoch and shared out to processes
 - `vidnb.loading.loaders`: From files, a folder, a table or a dataset to fastai's `DataLoaders`, with pixels kept as bytes until they reach the device
 - `vidnb.loading.localization_loaders`: Features of long videos and the seconds of what happens in them, as fastai's batches
 - `vidnb.loading.samplers`: Which sample a process loads next: a seeded order, shared out, and the same video several times
@@ -82,13 +105,23 @@ Modules:
 - `vidnb.localization.tables`: Features, scores and proposals of a set of videos: a csv or npy file for each, or one memory-mapped file for all
 - `vidnb.localization.tal_files`: ActivityNet's json and THUMOS14's text files as tables of spans, and back
 - `vidnb.localization.tal_report`: Two files in; the official table, classes, lengths and mistakes out, as text, tables and pictures
+- `vidnb.metrics.detection_ap`: Average precision of boxes and masks as COCO defines it, from json or columns, and of trackers' boxes taken as detections
 - `vidnb.metrics.detection_errors`: What kind of mistake costs how much, and which true spans are missed
 - `vidnb.metrics.detections`: Average precision class by class by the rules of ActivityNet and of THUMOS14, added up over videos
 - `vidnb.metrics.localization`: How many true spans were found: by the first so many proposals of a video, and by detections in the order of their scores
 - `vidnb.metrics.mot`: HOTA, CLEAR and Identity of a whole video at once, from arrays, equal to the official tool
 - `vidnb.metrics.mot_classes`: Scores of cars, people and bicycles apart and together, and what is taken out before anything counts
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
+- `vidnb.metrics.regions`: How much two polygons or rectangles overlap, counted pixel by pixel as the VOT challenge does, for all frames at once
+- `vidnb.metrics.reid`: mAP, CMC and mINP of a gallery of any size: the protocol of Market-1501, and the one that the reference has for crops of a tracker
 - `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
+- `vidnb.metrics.sot`: Success, precision and normalised precision of a whole benchmark at once, by the rules of whichever toolkit made the table
+- `vidnb.metrics.sot_curves`: Success, precision and normalised precision of several trackers in one picture, and what each is good at
+- `vidnb.metrics.track_ap`: Average precision of whole tracks, as TAO and YouTube-VIS define it, from columns and without a loop over pairs
+- `vidnb.metrics.video_ap`: Which detections are right, precision over recall, and the AP of ImageNet VID for slow, medium and fast objects
+- `vidnb.metrics.vis_ap`: Video instance segmentation: one mask in each frame, one score for the whole track, one AP
+- `vidnb.metrics.vos`: J, F and J&F of DAVIS: how well a mask covers an object, and how well it follows its outline, in all frames at once
+- `vidnb.metrics.vot`: Trackers that are started again or in many places: accuracy, robustness, and the overlap that one may expect
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
 - `vidnb.models.c2d`: An image network on every frame, with one pooling over time: the baseline that I3D and non-local networks are measured against
@@ -117,6 +150,7 @@ Modules:
 - `vidnb.models.videomae`: Tokens that reach over two frames, and places that nobody has to learn
 - `vidnb.models.windowed`: Video Swin and MViT: torchvision's networks, held against their definitions and given the zoo's names
 - `vidnb.models.x3d`: A tiny image network, made longer, wider and deeper one axis at a time, until it is a video network
+- `vidnb.tracking.linking`: Linear interpolation over the frames that a tracker missed, smoothing by a Gaussian process, and what both do to the scores
 - `vidnb.transforms.augment`: Colours shaken, policies of torchvision, parts blotted out: one draw for a clip, the same in all its frames
 - `vidnb.transforms.boxes`: What was done to the frames, done to the boxes drawn on them
 - `vidnb.transforms.colour`: From grey levels to the numbers a network was trained on
@@ -134,6 +168,7 @@ Modules:
 - `vidnb.transforms.score_maps`: A blur along both axes, and where the largest value of a map is
 - `vidnb.transforms.sot_crops`: A square around the target, as SiamFC, STARK and DiMP cut it, and how training shakes, blurs and colours it
 - `vidnb.transforms.sot_sampling`: Which frames of which films a tracker learns from: templates that show the target, and search frames in which to find it again
+- `vidnb.transforms.track_packing`: Steps that read the pictures of a key frame and its references, make arrays of their instances, and pack both
 - `vidnb.video.extract`: A video as a folder of images, and what moved between them
 - `vidnb.video.faults`: A record of what could not be read, what to do about it, and a scan of a data set before anything is trained on it
 - `vidnb.video.files`: A clip inside an archive or behind a URL, as a file that any decoder can open
@@ -149,6 +184,7 @@ Modules:
 - `vidnb.view.cam`: Class-activation maps over space and time, for any recogniser: which part of which frame speaks for a class
 - `vidnb.view.confusion`: Classes that are taken for each other beside each other, the worst of them by name, and a closer look at one block
 - `vidnb.view.embeddings`: What a layer says of each clip, laid out in a plane: which clips a network takes for alike, and which neighbours a clip has
+- `vidnb.view.mot_errors`: Where a tracker misses somebody, sees somebody who is not there, or takes one person for another: as a table, on a time line and in the frames
 - `vidnb.view.results`: What a classifier says of a video over time, and where it is wrong on a validation set, as pictures
 - `vidnb.view.timelines`: What happens in a long video and what was found, on one axis of seconds, with frames above
 - `vidnb.view.tracks`: Boxes and masks in the colour of their identity, trails of where they were, truth beside prediction, and who was there when"""

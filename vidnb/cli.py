@@ -1,6 +1,6 @@
-"""What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `eval`, `bench`, `env`
+"""What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `convert`, `eval`, `bench`, `env`
 
-What is wanted without a notebook: `vidnb demo` trains a recogniser on videos made on the spot and leaves its results as pictures; `vidnb predict VIDEO --learner FILE` classifies files with an exported learner; `vidnb train` trains one on a folder of videos; `vidnb check` finds broken files in a data set before training, `vidnb prepare` makes copies that are quick to read, `vidnb extract` writes frames or optical flow as images, `vidnb extract-features` the features that a recogniser sees in long videos; `vidnb bench` times this machine, `vidnb bench data` the way from files to clips and `vidnb bench models` the known networks, both beside others, `vidnb bench training` a learner beside a bare loop, `vidnb bench tal` and `vidnb bench metrics` the scores of localisation and of tracking; `vidnb eval tal` measures detections by the rules of ActivityNet or THUMOS14, `vidnb eval mot` a tracker by those of the MOT Challenge; `vidnb env` says what is installed, for a bug report. A mistake of the user's is one line on stderr and exit status 1, never a traceback; so is every file that cannot be read. What was interrupted goes on where it was when the command is given again.
+What is wanted without a notebook: `vidnb demo` trains a recogniser on videos made on the spot and leaves its results as pictures; `vidnb predict VIDEO --learner FILE` classifies files with an exported learner; `vidnb train` trains one on a folder of videos; `vidnb check` finds broken files in a data set before training, `vidnb prepare` makes copies that are quick to read, `vidnb extract` writes frames or optical flow as images, `vidnb extract-features` the features that a recogniser sees in long videos; `vidnb bench` times this machine, `vidnb bench data` the way from files to clips and `vidnb bench models` the known networks, both beside others, `vidnb bench training` a learner beside a bare loop, `vidnb bench tal` and `vidnb bench metrics` the scores of localisation and of tracking; `vidnb eval` measures files of results by the rules of their benchmark, of localisation (`tal`), tracking (`mot`, `mots`, `tao`, `sot`), detection and segmentation in video (`vid`, `vis`, `vos`) and re-identification (`reid`); `vidnb convert` turns the files of a benchmark into CocoVID; `vidnb env` says what is installed, for a bug report. A mistake of the user's is one line on stderr and exit status 1, never a traceback; so is every file that cannot be read. What was interrupted goes on where it was when the command is given again.
 
 Docs: https://vidnb.github.io/vidnb/cli.html.md"""
 
@@ -8,7 +8,7 @@ Docs: https://vidnb.github.io/vidnb/cli.html.md"""
 
 # %% auto #0
 __all__ = ['demo_video', 'save_figure', 'demo', 'predict', 'tell', 'tell_jobs', 'listed_videos', 'training_table',
-           'numbers_table', 'models_table', 'bench_table', 'save_mot', 'print_report', 'parser', 'main']
+           'numbers_table', 'models_table', 'bench_table', 'print_report', 'parser', 'main']
 
 # %% ../nbs/990_cli.ipynb #cca51315
 import argparse
@@ -416,39 +416,11 @@ def _eval_tal(sub):
         return 0
     return c, do
 
-def _eval_mot(sub):
-    from vidnb.datasets.motchallenge import MOT_DISTRACTORS
-    c = sub.add_parser('mot', help='multi-object tracking: HOTA, CLEAR and Identity by the rules of the MOT Challenge')
-    c.add_argument('--truth', required=True, help='folder of sequences with gt/gt.txt, or one gt.txt')
-    c.add_argument('--pred', required=True, help='results: SEQUENCE.txt in a folder or a zip, or one file')
-    c.add_argument('--benchmark', choices=list(MOT_DISTRACTORS), default='MOT17', help='whose rules (%(default)s)')
-    c.add_argument('--out', default=None, metavar='DIR', help='folder for the table (csv) and HOTA over thresholds (png)')
-    def do(a):
-        from vidnb.datasets.motchallenge import evaluate_mot
-        metrics = evaluate_mot(a.truth, a.pred, a.benchmark, tell=lambda line: print(f'vidnb eval: {line}', file=sys.stderr))
-        print(metrics.table().round(4).T.to_string())
-        if a.out: save_mot(metrics, a.out)
-        return 0
-    return c, do
-
-def save_mot(
-    metrics, # `MOTMetrics`
-    out, # folder
-):
-    "Write the table of all scores and the picture of HOTA"
-    import matplotlib
-    matplotlib.use('Agg')
-    from vidnb.metrics.mot import combine_mot, plot_hota
-    whole = combine_mot(metrics.videos.values())
-    Path(out).mkdir(parents=True, exist_ok=True)
-    metrics.table(tuple(whole)).to_csv(Path(out)/'mot.csv', index_label='sequence')
-    save_figure(plot_hota(whole), Path(out)/'hota.png')
-
-_evals = _eval_tal, _eval_mot
+_evals = _eval_tal,
 
 def _eval(sub, argv=()):
     from vidnb.function_commands import EVALUATIONS, add_evaluations
-    c = sub.add_parser('eval', help=f'measure files of results: {", ".join(["tal", "mot", *EVALUATIONS])}')
+    c = sub.add_parser('eval', help=f'measure files of results: {", ".join(["tal", *EVALUATIONS])}')
     kinds = c.add_subparsers(dest='kind', required=True, metavar='KIND')
     for add in _evals:
         k, do = add(kinds)

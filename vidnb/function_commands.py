@@ -33,15 +33,27 @@ def add_options(
     "Add an option for each parameter of `f`"
     notes = docments(f)
     for name,p in inspect.signature(f).parameters.items():
-        if name in skip: continue
+        if name in skip or name == 'tell': continue   # what is told goes to the terminal
         (kind, several), flag, must = _kind(p), name.replace('_', '-'), p.default is p.empty
         note = (notes.get(name) or '').replace('%', '%%')
         if kind is bool and not several: parser.add_argument(('--no-' if p.default else '--') + flag, dest=name, action='store_false' if p.default else 'store_true', help=note)
-        else: parser.add_argument(f'--{flag}', dest=name, type=kind, nargs='+' if several else None, default=None if must else p.default, required=must, help=note + ('' if must or p.default is None else ' (%(default)s)'))
+        else: parser.add_argument(f'--{flag}', dest=name, type=kind, nargs='+' if several else None, default=None if must else p.default, required=must, help=note + ('' if must or p.default in (None, ()) else ' (%(default)s)'))
 
 # %% ../nbs/970_function_commands.ipynb #366e853e
+_converters = {
+    'mot_converters': {'mot2coco': 'MOT15, MOT16, MOT17, MOT20', 'dancetrack2coco': 'DanceTrack', 'sportsmot2coco': 'SportsMOT', 'crowdhuman2coco': 'CrowdHuman'},
+    'kitti_tracking': {'kitti2coco': 'KITTI tracking'},
+    'bdd100k': {'bdd2coco': 'BDD100K tracking'},
+    'visdrone': {'visdrone2coco': 'VisDrone-MOT'},
+    'mots': {'mots2coco': 'MOTS and KITTI MOTS'},
+    'sot_converters': {'otb2coco': 'OTB', 'uav2coco': 'UAV123', 'lasot2coco': 'LaSOT', 'got10k2coco': 'GOT-10k', 'trackingnet2coco': 'TrackingNet', 'vot2coco': 'VOT', 'nfs2coco': 'NFS', 'tnl2k2coco': 'TNL2K', 'gen_otb100_infos': 'OTB, as a list of sequences', 'gen_uav123_infos': 'UAV123, as a list of sequences', 'gen_lasot_infos': 'LaSOT, as a list of sequences', 'gen_got10k_infos': 'GOT-10k, as a list of sequences', 'gen_trackingnet_infos': 'TrackingNet, as a list of sequences', 'gen_vot_infos': 'VOT, as a list of sequences'},
+    'imagenetvid': {'imagenet2coco_vid': 'ImageNet VID', 'imagenet2coco_det': 'ImageNet DET, classes of VID'},
+    'youtubevis': {'youtubevis2coco': 'YouTube-VIS 2019 and 2021', 'ovis2coco': 'OVIS'},
+    'davis': {'davis2coco': 'DAVIS'},
+    'reid': {'mot2reid': 'MOT17, as crops of people for re-identification'},
+}
 #: Converters: {name: (module, what is read)}; the function has the name of the command
-CONVERTERS = {}
+CONVERTERS = {name: (f'vidnb.datasets.{module}', what) for module,names in _converters.items() for name,what in names.items()}
 
 def find_function(
     module:str, # of vidnb, such as 'vidnb.datasets.motchallenge'
@@ -64,13 +76,21 @@ def add_converters(
         c.add_argument('-i', '--input', required=True, metavar='DIR', help='folder or file of the benchmark')
         c.add_argument('-o', '--output', required=True, metavar='DIR', help='folder to write to')
         add_options(c, f, list(inspect.signature(f).parameters)[:2])
-        c.set_defaults(run=lambda a, f=f: _written(f(a.input, a.output, **{n: getattr(a, n) for n in list(inspect.signature(f).parameters)[2:]})))
+        c.set_defaults(run=lambda a, f=f: _written(f(a.input, a.output, **{n: getattr(a, n) for n in list(inspect.signature(f).parameters)[2:] if n != 'tell'})))
 
 def _written(files): return [Path(o) for o in ([files] if isinstance(files, (str, Path)) else files)]
 
 # %% ../nbs/970_function_commands.ipynb #4e366fb6
 #: Evaluations: {kind: (module, function, what is measured)}
-EVALUATIONS = {}
+EVALUATIONS = dict(
+    mot=('vidnb.datasets.mot_report', 'mot_report', 'multi-object tracking: HOTA, CLEAR and Identity by the rules of a benchmark; several trackers beside each other'),
+    mots=('vidnb.datasets.mots', 'mots_report', 'tracking with masks: MOTS and KITTI MOTS'),
+    sot=('vidnb.datasets.sot_report', 'sot_report', 'single-object tracking: success and precision, AO and SR, accuracy, robustness and EAO'),
+    vid=('vidnb.datasets.video_reports', 'vid_report', 'video object detection: COCO AP and AP by motion'),
+    vis=('vidnb.datasets.video_reports', 'vis_report', 'video instance segmentation: mask AP of tracks'),
+    vos=('vidnb.datasets.davis', 'vos_report', 'video object segmentation: J, F and their mean'),
+    reid=('vidnb.datasets.reid_report', 'reid_report', 're-identification: mAP, CMC and mINP'),
+)
 
 def add_evaluations(
     sub, # the sub-commands of an `argparse` parser
@@ -86,6 +106,6 @@ def add_evaluations(
         notes, (truth, pred, *rest) = docments(f), inspect.signature(f).parameters
         c.add_argument('--truth', required=True, help=notes.get(truth))
         c.add_argument('--pred', required=True, nargs='+', help=notes.get(pred))
-        add_options(c, f, (truth, pred, 'tell'))
+        add_options(c, f, (truth, pred))
         c.add_argument('--out', default=None, metavar='DIR', help='folder for tables (csv), pictures (png) and report.html')
         c.set_defaults(run=lambda a, f=f, rest=rest: f(a.truth, a.pred[0] if len(a.pred) == 1 else a.pred, **{n: getattr(a, n) for n in rest if n != 'tell'}))

@@ -192,14 +192,16 @@ def __repr__(self:DataElement):
     head = type(self).__name__ + (f' of {len(self)}' if hasattr(type(self), '__len__') else '')
     return '\n'.join([head, *(f'    {k}: {_words(v)}' for k,v in self._data.items()), *(f'    [{k}: {_words(v)}]' for k,v in self._meta.items())])
 
-# %% ../../nbs/core/030_structures.ipynb #11186094
+# %% ../../nbs/core/030_structures.ipynb #d74b2e00
 def _index(item, n):
     "A key as a slice, or as checked positions: an int64 array, or the tensor itself"
     if isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.bool_)):
         if not -n <= item < n: raise IndexError(f'instance {item} of {n}')
         return slice(int(item) % n, int(item) % n + 1)
-    if isinstance(item, slice): return item
-    key = item if _is_tensor(item) else np.asarray(item)
+    if isinstance(item, slice):
+        if (item.step or 1) > 0: return item
+        item = np.arange(n)[item]   # tensors go forwards only
+    key = item if _is_tensor(item) else np.array(item, order='C')
     if len(key.shape) != 1: raise IndexError(f'instances are taken by a number, a slice, or one axis of bools or numbers; got shape {tuple(key.shape)}')
     if len(key) == 0 and not _is_tensor(key): return np.zeros(0, np.int64)
     if 'bool' in str(key.dtype):

@@ -57,7 +57,7 @@ def parse_kitti(
         if df.shape[1] not in (17, 18): raise ValueError
         df.columns = KITTI_COLUMNS[:df.shape[1]]
         number = df.drop(columns='type').to_numpy()
-        if np.isfinite(number).all() and (number[:,:2] == np.floor(number[:,:2])).all() and (number[:,0] >= 0).all() and df.type.str.lower().isin(_types).all():
+        if np.isfinite(number).all() and (number[:,:2] == np.floor(number[:,:2])).all() and (number[:,0] >= 0).all() and all(n.lower() in _types for n in df.type.unique()):
             return df.astype({c: np.int64 for c in _whole})
     except (ValueError, pd.errors.ParserError): pass
     raise ValueError(_first_fault(name, text) or f'{name}: its lines have different numbers of columns')
@@ -149,16 +149,21 @@ def kitti_scenes(
 )->dict: # {class: `MOTScene`}
     "Labels and results by the rules of KITTI"
     if odd := [c for c in classes if c not in _distractors]: raise ValueError(f'class {odd[0]!r} is not scored; known are {", ".join(_distractors)}')
-    kind = [o.type.str.lower().replace('person_sitting', 'person') for o in (gt, tr)]
-    regions = gt[kind[0] == 'dontcare']
-    off = (np.trunc(gt.truncated) > 0) | (np.trunc(gt.occluded) > 2)
-    scenes = {}
+    kind, box = [_kinds(o) for o in (gt, tr)], ['frame', 'id', *_corners]
+    off = (np.trunc(gt.truncated.to_numpy()) > 0) | (np.trunc(gt.occluded.to_numpy()) > 2)
+    known, faint = [o.id.to_numpy() >= 0 for o in (gt, tr)], (tr.y2 - tr.y1).to_numpy() <= min_height + np.finfo(float).eps
+    regions, scenes = gt.loc[kind[0] == _types['dontcare'], box], {}
     for c in classes:
-        here = (kind[0].isin([c, _distractors[c]]) & (gt.id >= 0), (kind[1] == c) & (tr.id >= 0))
-        scenes[c] = class_scene(gt[here[0]].assign(off=(off | (kind[0] != c))[here[0]]), tr[here[1]].assign(faint=(tr.y2 - tr.y1 <= min_height + np.finfo(float).eps)[here[1]]), n_frames, regions)
+        a, b = np.isin(kind[0], [_types[c], _types[_distractors[c]]]) & known[0], (kind[1] == _types[c]) & known[1]
+        scenes[c] = class_scene(gt.loc[a, box].assign(off=(off | (kind[0] != _types[c]))[a]), tr.loc[b, box].assign(faint=faint[b]), n_frames, regions)
     return scenes
 
-# %% ../../nbs/datasets/352_kitti_tracking.ipynb #71af781e
+def _kinds(df):
+    "Types of objects as numbers of `KITTI_CLASSES`"
+    code, names = pd.factorize(df.type)
+    return np.array([_types[n.lower()] for n in names], np.int64)[code]
+
+# %% ../../nbs/datasets/352_kitti_tracking.ipynb #5865f222
 def _where(file, df, n_frames, error):
     "The message of an error with file and line, where one can be told"
     late = np.flatnonzero(df.frame >= n_frames)
@@ -172,9 +177,10 @@ def evaluate_kitti(
     classes=('car', 'pedestrian'), # what is scored
     seqmap:str=None, # file with the sequences to score and their lengths
     tell=print, # function of a line about what is not scored
+    threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
 )->MOTClassMetrics: # `.table()` and `.value`
     "Score results by the rules of KITTI tracking"
-    sequences, results, metrics = find_kitti(truth, seqmap), find_results(pred), MOTClassMetrics(classes)
+    sequences, results, metrics = find_kitti(truth, seqmap), find_results(pred), MOTClassMetrics(classes, threshold=threshold)
     if len(sequences) == len(results) == 1: results = dict(zip(sequences, results.values()))
     if missing := [n for n in sequences if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
     if extra := [n for n in results if n not in sequences]: tell(f'not scored, as there is no truth: {", ".join(extra)}')
@@ -198,5 +204,5 @@ _left = dict(nobody='boxes of the result have an id below 0 and were left out', 
 
 def _left_out(gt, tr, classes, scenes):
     "Numbers of boxes that were not scored, by reason"
-    nobody, scored = tr.id < 0, tr.type.str.lower().isin(classes)
+    nobody, scored = tr.id.to_numpy() < 0, np.isin(_kinds(tr), [_types[c] for c in classes])
     return dict(nobody=int(nobody.sum()), other=int((~nobody & ~scored).sum()), truth=len(gt) - sum(len(s.gt_id) for s in scenes.values()), taken=int((~nobody & scored).sum()) - sum(len(s.tr_id) for s in scenes.values()))

@@ -37,7 +37,7 @@ def _images(seq, digits, tell):
         info |= dict(zip(('imWidth', 'imHeight'), Image.open(folder/names[0]).size))
     return info, np.array([int(Path(o).stem) for o in names]), [f'{seq.name}/{folder.name}/{o}' for o in names]
 
-# %% ../../nbs/datasets/351_mot_converters.ipynb #7914e436
+# %% ../../nbs/datasets/351_mot_converters.ipynb #c438b028
 def _part(n, part):
     "Slice of n frames that a half has"
     cut = n//2 + 1
@@ -50,37 +50,44 @@ def _truth(file, mot15):
     if why := mot_fault(file, gt, None, (min(MOT_CLASSES), max(MOT_CLASSES))): raise ValueError(why)
     return gt
 
-def _boxes(df, frames, first):
+def _boxes(df, frames):
     "Rows of boxes in the wanted frames, by frame, with the row of their picture in `image`"
     df = df[np.isin(df.frame, frames)].sort_values('frame', kind='stable')
-    return df.assign(image=first + np.searchsorted(frames, df.frame.to_numpy()))
+    return df.assign(image=np.searchsorted(frames, df.frame.to_numpy()))
 
-# %% ../../nbs/datasets/351_mot_converters.ipynb #e3647dd3
-def _subset(folder, name, out, part=None, truth=True, det=False, digits=6, mot15=False, half_root=None, tell=print, only=None):
+# %% ../../nbs/datasets/351_mot_converters.ipynb #de4cd815
+def _tables(seq, part, truth, how):
+    "(table of pictures, of true boxes, of detections, what is known of the video, file of a half) of one sequence"
+    info, numbers, names = _images(seq, how['digits'], how['tell'])
+    here = _part(len(names), part)
+    numbers, names, gt, det, half = numbers[here], names[here], None, None, None
+    size = dict(width=info['imWidth'], height=info['imHeight'])
+    if truth:
+        file = MotFile(seq/'gt'/'gt.txt')
+        df = _truth(file, how['mot15'])
+        late = int((~np.isin(df.frame, numbers)).sum())
+        if part is None and late: how['tell'](f'{seq.name}: {late} true boxes are in frames that are not there and were left out')
+        gt = _boxes(df, numbers)
+        if part: half = _half_file(file, df, numbers, (Path(how['half_root'])/seq.name if how['half_root'] else seq)/'gt'/f'gt_{part}.txt')
+    if how['det']: det = _boxes(MotFile(seq/'det'/'det.txt')(), numbers)
+    return pd.DataFrame(dict(video=seq.name, file_name=names, **size, mot_frame_id=numbers)), gt, det, size | ({'fps': info['frameRate']} if 'frameRate' in info else {}), half
+
+def _shifted(tables, frames):
+    "Boxes of all sequences, whose pictures are counted over all of them"
+    first = np.cumsum([0] + [len(f) for f in frames])
+    found = [o.assign(image=o.image + k) for k,o in zip(first.tolist(), tables) if o is not None]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=['image'])
+
+def _subset(folders, name, out, part=None, truth=True, only=None, **how):
     "Write the CocoVID file of one subset, and what belongs to it"
-    seqs = [p for p in sorted(folder.iterdir()) if p.is_dir() and ((p/'seqinfo.ini').is_file() or (p/'img1').is_dir()) and (only is None or p.name in only)]
-    if not seqs: raise ValueError(f'{folder} has no sequence: no folder in it has a seqinfo.ini or pictures in img1')
-    frames, boxes, found, videos, files, first = [], [], [], {}, [], 0
-    for seq in progress(seqs, desc=name):
-        info, numbers, names = _images(seq, digits, tell)
-        here = _part(len(names), part)
-        numbers, names = numbers[here], names[here]
-        size = dict(width=info['imWidth'], height=info['imHeight'])
-        videos[seq.name] = size | ({'fps': info['frameRate']} if 'frameRate' in info else {})
-        frames.append(pd.DataFrame(dict(video=seq.name, file_name=names, **size, mot_frame_id=numbers)))
-        if truth:
-            file = MotFile(seq/'gt'/'gt.txt')
-            gt = _truth(file, mot15)
-            if part is None and (late := int((~np.isin(gt.frame, numbers)).sum())): tell(f'{seq.name}: {late} true boxes are in frames that are not there and were left out')
-            boxes.append(_boxes(gt, numbers, first))
-            if part: files.append(_half_file(file, gt, numbers, (Path(half_root)/seq.name if half_root else seq)/'gt'/f'gt_{part}.txt'))
-        if det: found.append(_boxes(MotFile(seq/'det'/'det.txt')(), numbers, first))
-        first += len(names)
-    gt = pd.concat(boxes, ignore_index=True) if boxes else pd.DataFrame(columns=['image'])
-    table = gt.rename(columns=dict(id='mot_instance_id', cls='category_id', conf='mot_conf')).drop(columns='frame', errors='ignore')
-    data = cocovid(pd.concat(frames, ignore_index=True), table.assign(instance=table.get('mot_instance_id')), MOT_CLASSES, videos)
-    files.insert(0, write_cocovid(data, Path(out)/f'{name}_cocoformat.json'))
-    return files + ([_detections(pd.concat(found), Path(out)/f'{name}_detections.json')] if det else [])
+    how = dict(digits=6, mot15=False, det=False, half_root=None, tell=print) | how
+    seqs = sorted((p for folder in folders for p in folder.iterdir() if p.is_dir() and ((p/'seqinfo.ini').is_file() or (p/'img1').is_dir()) and (only is None or p.name in only)), key=lambda p: p.name)
+    if not seqs: raise ValueError(f'{folders[0]} has no sequence: no folder in it has a seqinfo.ini or pictures in img1')
+    frames, gt, det, videos, halves = zip(*(_tables(p, part, truth, how) for p in progress(seqs, desc=name)))
+    table = _shifted(gt, frames).rename(columns=dict(id='mot_instance_id', cls='category_id', conf='mot_conf')).drop(columns='frame', errors='ignore')
+    data = cocovid(pd.concat(frames, ignore_index=True), table.assign(instance=table.get('mot_instance_id')), MOT_CLASSES, {p.name: v for p,v in zip(seqs, videos)})
+    files = [write_cocovid(data, Path(out)/f'{name}_cocoformat.json'), *(f for f in halves if f)]
+    return files + ([_detections(_shifted(det, frames), Path(out)/f'{name}_detections.json')] if how['det'] else [])
 
 # %% ../../nbs/datasets/351_mot_converters.ipynb #0ab477a5
 def _half_file(file, gt, numbers, path):
@@ -95,7 +102,7 @@ def _detections(df, path):
     with atomic_path(path) as tmp: Path(tmp).write_text(json.dumps([dict(image_id=i, category_id=1, bbox=b, score=s) for i,b,s in rows]))
     return path
 
-# %% ../../nbs/datasets/351_mot_converters.ipynb #9931d4a3
+# %% ../../nbs/datasets/351_mot_converters.ipynb #00f5fa26
 def mot2coco(
     root, # folder of a benchmark: train and test with their sequences, or the sequences themselves
     out, # folder for {train,test}_cocoformat.json
@@ -112,13 +119,13 @@ def mot2coco(
     jobs = [(train, 'train', None, True)] if train.is_dir() else []
     if (root/'test').is_dir(): jobs.append((root/'test', 'test', None, False))
     if split_train: jobs += [(train, p, p, True) for p in ('half-train', 'half-val')]
-    return [f for folder,name,part,truth in jobs for f in _subset(folder, name, out, part, truth, **more)]
+    return [f for folder,name,part,truth in jobs for f in _subset([folder], name, out, part, truth, **more)]
 
 def _folder(root):
     if not (root := Path(root)).is_dir(): raise FileNotFoundError(f'{root} is not there')
     return root
 
-# %% ../../nbs/datasets/351_mot_converters.ipynb #45195dbb
+# %% ../../nbs/datasets/351_mot_converters.ipynb #9bafa9a6
 def _split_folders(root, split):
     "The folders of a split: the one of its name, or the numbered parts it was downloaded in"
     return [root/split] if (root/split).is_dir() else sorted(p for p in root.glob(f'{split}[0-9]') if p.is_dir())
@@ -131,9 +138,7 @@ def dancetrack2coco(
     "Convert DanceTrack to CocoVID"
     root, files = _folder(root), []
     for split in ('train', 'val', 'test'):
-        folders = _split_folders(root, split)
-        if len(folders) > 1: raise ValueError(f'{root} has {split} in parts, {", ".join(p.name for p in folders)}; move their sequences into one folder {split}')
-        for p in folders: files += _subset(p, split, out, truth=split != 'test', digits=8, tell=tell)
+        if folders := _split_folders(root, split): files += _subset(folders, split, out, truth=split != 'test', digits=8, tell=tell)
     if not files: raise ValueError(f'{root} has none of train, val and test')
     return files
 
@@ -150,7 +155,7 @@ def sportsmot2coco(
         if not (listed := root/'splits_txt'/f'{sport}.txt').is_file(): raise ValueError(f'{listed} is not there; sports are {", ".join(sorted(p.stem for p in listed.parent.glob("*.txt") if p.stem not in ("train", "val", "test"))) or "not listed"}')
         only = set(listed.read_text().split())
     for split in ('train', 'val', 'test'):
-        if (home/split).is_dir(): files += _subset(home/split, f'{split}_{sport}' if sport else split, out, truth=split != 'test', tell=tell, only=only)
+        if (home/split).is_dir(): files += _subset([home/split], f'{split}_{sport}' if sport else split, out, truth=split != 'test', tell=tell, only=only)
     if not files: raise ValueError(f'{home} has none of train, val and test')
     return files
 

@@ -326,10 +326,11 @@ def evaluate_mot(
     tell=print, # function of a line about what is not scored
     sequences=None, # names of those to score, or a file with one a line (a seqmap); None: all that have truth
     gt_name:str='gt.txt', # file of the truth in a sequence's folder gt, such as gt_half-val.txt
+    threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
 )->MOTMetrics: # `.table()` and `.value`
     "Score results against truth by the rules of a benchmark"
     if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
-    every, results, metrics, left = find_sequences(truth, gt_name), find_results(pred), MOTMetrics(), dict(taken=0, truth=0, flat=0)
+    every, results, metrics, left = find_sequences(truth, gt_name), find_results(pred), MOTMetrics(threshold), dict(taken=0, truth=0, flat=0)
     wanted = _chosen(every, sequences)
     if len(every) == len(results) == 1: results = dict(zip(every, results.values()))
     if missing := [n for n in wanted if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')

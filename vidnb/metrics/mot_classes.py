@@ -111,7 +111,7 @@ def class_scene(
     regions=None, # table of regions where nothing was labelled: frame, x1, y1, x2, y2
 )->MOTScene: # what the metrics need
     "One class of a video without what should cost nothing; `ValueError` for an id that stands twice in a frame"
-    gt, tr = (o.sort_values('frame', kind='stable') for o in (gt, tr))
+    gt, tr = (o if o.frame.is_monotonic_increasing else o.sort_values('frame', kind='stable') for o in (gt, tr))
     off, gone = (o[c].to_numpy(bool, copy=True) if c in o else np.zeros(len(o), bool) for o,c in ((gt, 'off'), (tr, 'faint')))
     box, frame = [o[_corners].to_numpy(float) for o in (gt, tr)], [o.frame.to_numpy(np.int64) for o in (gt, tr)]
     every = mot_scene(frame[0], np.arange(len(gt)), box[0], frame[1], np.arange(len(tr)), box[1], n_frames)
