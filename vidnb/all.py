@@ -141,5 +141,6 @@ from vidnb.bench.loader_bench import *
 from vidnb.bench.bench_tal import *
 from vidnb.bench.bench_models import *
 from vidnb.bench.bench_metrics import *
+from vidnb.bench.bench_video import *
 from vidnb.bench.inference_bench import *
 from vidnb.bench.bench_training import *
