@@ -63,7 +63,7 @@ class ReIDSearch:
         self._out = np.isin(self.gallery_ids, list(self.junk))
     def __repr__(self): return f'{len(self.query)} queries in {len(self.gallery)} pictures of {len(np.unique(self.gallery_ids[~self._out]))}, {self.metric}{"" if self.query_cams is None else ", by camera"}'
 
-# %% ../../nbs/metrics/150_reid.ipynb #9736a046
+# %% ../../nbs/metrics/150_reid.ipynb #a959ad74
 def _same_pairs(s, rows):
     "(place in `rows`, row of the gallery) of pictures of the same identity"
     ids = s.gallery_ids[s._by]
@@ -85,10 +85,7 @@ def _blocks(s):
         r, c = _same_pairs(s, rows)
         ok = ~s._out[c]
         if s.query_cams is not None: ok &= s.query_cams[rows][r] != s.gallery_cams[c]
-        if s.own is not None:
-            ok &= s.own[rows][r] != c
-            itself = np.flatnonzero(s.own[rows] >= 0)
-            far[itself, s.own[rows][itself]] = np.inf
+        if s.own is not None: ok &= s.own[rows][r] != c
         far[r[~ok], c[~ok]] = np.inf
         yield rows, far, r[ok], c[ok]
 
