@@ -87,6 +87,7 @@ Modules:
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
 - `vidnb.metrics.reid`: mAP, CMC and mINP of a gallery of any size: the protocol of Market-1501, and the one that the reference has for crops of a tracker
 - `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
+- `vidnb.metrics.reranking`: Neighbours that are neighbours of each other: distances of a gallery corrected by who else stands nearby, with sparse matrices only
 - `vidnb.metrics.vos`: J, F and J&F of DAVIS: how well a mask covers an object, and how well it follows its outline, in all frames at once
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor

@@ -20,6 +20,7 @@ from vidnb.metrics.detection_errors import *
 from vidnb.metrics.mot import *
 from vidnb.metrics.vos import *
 from vidnb.metrics.reid import *
+from vidnb.metrics.reranking import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
