@@ -30,6 +30,7 @@ from vidnb.metrics.video_ap import *
 from vidnb.metrics.vis_ap import *
 from vidnb.metrics.vos import *
 from vidnb.metrics.reid import *
+from vidnb.metrics.reranking import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
