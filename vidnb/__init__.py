@@ -116,6 +116,7 @@ Modules:
 - `vidnb.metrics.regions`: How much two polygons or rectangles overlap, counted pixel by pixel as the VOT challenge does, for all frames at once
 - `vidnb.metrics.reid`: mAP, CMC and mINP of a gallery of any size: the protocol of Market-1501, and the one that the reference has for crops of a tracker
 - `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
+- `vidnb.metrics.reranking`: Neighbours that are neighbours of each other: distances of a gallery corrected by who else stands nearby, with sparse matrices only
 - `vidnb.metrics.sot`: Success, precision and normalised precision of a whole benchmark at once, by the rules of whichever toolkit made the table
 - `vidnb.metrics.sot_curves`: Success, precision and normalised precision of several trackers in one picture, and what each is good at
 - `vidnb.metrics.track_ap`: Average precision of whole tracks, as TAO and YouTube-VIS define it, from columns and without a loop over pairs
