@@ -182,7 +182,7 @@ def draw(self:MOTErrors,
     sizes = dict(thickness=round(2*k), font_scale=.4*k, text_width=round(8*k), text_height=round(13*k))
     return imshow_mot_errors(img, xywh2xyxy(wrong[list('xywh')].to_numpy()), wrong.track, wrong.kind.map({'false positive': 0, 'miss': 1, 'switch': 2}), **(sizes | kwargs))
 
-# %% ../../nbs/view/885_mot_errors.ipynb #71dff67d
+# %% ../../nbs/view/885_mot_errors.ipynb #b4cf87d1
 _error_kinds = MOT_EVENTS[:0:-1]
 
 @patch
@@ -216,7 +216,7 @@ def show_counts(self:MOTErrors,
     for kind,colour in zip(_error_kinds, ERROR_COLOURS[[1,0,2]]/255):
         ax.bar(c.index*step + (1 + step)/2, c[kind], step, bottom=below, color=colour, label=kind)
         below = below + c[kind]
-    ax.set(xlabel='frame', ylabel='errors a frame', xlim=(.5, self.n_frames+.5))
+    ax.set(xlabel='frame', ylabel='errors a frame', xlim=(.5, self.n_frames+.5), ylim=(0, max(1, below.max()*1.25)))   # room for the legend
     ax.legend(frameon=False, ncols=3, fontsize=8)
     return ax
 
