@@ -1,5 +1,6 @@
 "Samplers, schedules, callbacks, metrics and linking of trackers: recorded numbers, two real processes, and faults"
 import os
+from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
@@ -16,11 +17,16 @@ from fastai.optimizer import SGD
 from vidnb.core.structures import InstanceData, TrackDataSample
 from vidnb.core.testing import expect_error, golden, shared_data, test_same as same
 from vidnb.datasets.motchallenge import read_mot
+from vidnb.datasets.sot_datasets import BaseSOTDataset
+from vidnb.datasets.sot_sequences import SOTSequence
 from vidnb.learn.siamrpn_schedules import SiamRPNExpLR, TorchSchedule, siamrpn_schedulers
 from vidnb.learn.tracking_callbacks import SiamRPNBackboneUnfreezeHook, TrackVisualizationHook, YOLOXModeSwitchHook
 from vidnb.learn.video_metrics import VideoCollector, scene_of_frames, video_metrics
 from vidnb.loading.video_samplers import EntireVideoBatchSampler, QuotaSampler, VideoSampler
 from vidnb.metrics.mot import MOTMetrics
+from vidnb.metrics.sot import SOTMetrics
+from vidnb.metrics.video_ap import VIDMetrics
+from vidnb.metrics.vos import VOSMetrics
 from vidnb.tracking.linking import InterpolateTracklets, interpolate_tracks
 from vidnb.transforms.compose import Compose
 
@@ -69,6 +75,29 @@ def score(frames):
     for k in range(0, len(frames), 4): c.add_batch(frames[k:k+4])
     return c.gather()
 
+def label_map(boxes):
+    "Each box as a region of its own, the later ones above"
+    y, x = np.mgrid[:110, :100]
+    return np.max([(k+1)*((x >= b[0]) & (x < b[2]) & (y >= b[1]) & (y < b[3])) for k,b in enumerate(boxes)], axis=0).astype(np.uint8)
+
+def table(frames, key, **more):
+    "Boxes of a video, a row a box"
+    rows = [dict(frame=f, id=int(i), label=int(i) % 2, **dict(zip(('x1', 'y1', 'x2', 'y2'), b)), **more) for f,r in frames.items() for i,b in zip(r['gt_ids'], r[key])]
+    return pd.DataFrame(rows)
+
+others = dict( # accumulators of other tasks, and what they take of a video
+    SOT=(SOTMetrics, lambda frames, n: tuple(np.stack([r[k][0] for r in frames.values()]) for k in ('gt_boxes', 'boxes'))),
+    VOS=(VOSMetrics, lambda frames, n: tuple(np.stack([label_map(r[k]) for r in frames.values()]) for k in ('gt_boxes', 'boxes'))),
+    VID=(VIDMetrics, lambda frames, n: (table(frames, 'gt_boxes'), table(frames, 'boxes', score=.5))))
+
+def other_scores(frames):
+    out = {}
+    for name,(make,close) in others.items():
+        c = VideoCollector(make(), frames_of, close)
+        c.add_batch(frames)
+        out[name] = {k: float(v) for k,v in c.gather().items()}
+    return out
+
 class Loader:
     device, bs = torch.device('cpu'), 3
     def __init__(self, frames): self.b = [(torch.ones(1, 2), torch.tensor(frames[k:k+3])) for k in range(0, len(frames), 3)]
@@ -111,6 +140,7 @@ def both(rank, folder):
     mine = list(map(list, VideoSampler(Pairs(lengths))))
     everything = list(map(list, sum(([(v, t) for t in range(n)] for v,n in enumerate(lengths)), [])))
     out['scores'] = [score(o) for o in (mine, everything[rank::2], everything, everything[rank::2] + everything[:3], everything if rank else [])]
+    out['others'] = [other_scores(o) for o in (mine, everything[rank::2])]
     return out | dict(fit=in_a_fit(mine))
 
 def quota_of(cs):
@@ -159,6 +189,22 @@ def test_metrics_of_two_processes_are_those_of_one(pair):
         for got in pair[r]['scores']: same(got, pair[0]['scores'][0])   # to the last digit in both
         for k in want: same(float(pair[r]['scores'][0][k]), float(want[k]), eps=1e-12)
         same(pair[r]['fit'], [float(want[k]) for k in ('HOTA', 'MOTA', 'IDF1')], eps=1e-12)
+
+def test_every_accumulator_is_shared_alike(pair):
+    want = other_scores([(v, t) for v,n in enumerate(lengths) for t in range(n)])
+    for name,scores in want.items(): assert any(0 < v < 1 for v in scores.values()), (name, scores)
+    for r in range(2): same(pair[r]['others'], [want]*2, eps=1e-12)
+
+def test_frames_of_real_single_object_sequences():
+    "The sampler over a dataset of single-object tracking, whose samples are called by (video, frame)"
+    rows = lambda n: np.tile([1., 2, 8, 9], (n, 1))
+    films = [SOTSequence(f'film {n}', Path('.'), rows(n)) for n in (3, 5)]
+    ds = BaseSOTDataset(sequences=films, test_mode=True)
+    s = VideoSampler(ds)
+    same(list(s), [(0, t) for t in range(3)] + [(1, t) for t in range(5)])
+    same([(ds[i]['video_id'], ds[i]['frame_id']) for i in s], list(s))
+    same([len(b) for b in EntireVideoBatchSampler(s)], [3, 5])
+    with expect_error(ValueError, 'BaseSOTDataset is in training mode'): VideoSampler(BaseSOTDataset(sequences=films))
 
 # ---- a backbone that wakes up in two processes, with PyTorch's wrapper around the model
 

@@ -75,7 +75,7 @@ def step(self:SiamRPNExpParamScheduler):
     if self.begin <= self.global_step < self.end:
         self.last_step += 1
         for i,g in enumerate(self.optimizer.param_groups):
-            g[self.param_name] *= self.factor()
+            g[self.param_name] = g[self.param_name]*self.factor()   # not in place: a tensor may be the initial value too
             if self.verbose: print(f'step {self.global_step}: {self.param_name} of group {i} is {g[self.param_name]:.4e}')
     self._last_lr = [g[self.param_name] for g in self.optimizer.param_groups]
 
