@@ -1,14 +1,16 @@
-"Benchmarks with several classes, KITTI and BDD100K: every field of every class, sequence, average and group is TrackEval's"
+"Benchmarks with several classes, KITTI, BDD100K and VisDrone: every field of every class, sequence, average and group is TrackEval's"
 import json
 import numpy as np
 import pandas as pd
 import pytest
 
+from vidnb.core.boxes import xyxy2xywh
 from vidnb.core.testing import expect_error
 from vidnb.datasets.bdd100k import BDD_SCORED, evaluate_bdd
 from vidnb.datasets.kitti_tracking import evaluate_kitti, write_kitti_tracking
+from vidnb.datasets.visdrone import VISDRONE_CLASSES, VISDRONE_SCORED, evaluate_visdrone, write_visdrone
 from vidnb.metrics.mot_classes import combine_classes
-from test_mot import COUNTS, compare, crowd, official
+from test_mot import COUNTS, as_official, compare, crowd, official
 
 QUIET = dict(PRINT_RESULTS=False, PRINT_CONFIG=False, TIME_PROGRESS=False, OUTPUT_SUMMARY=False, OUTPUT_DETAILED=False, OUTPUT_EMPTY_CLASSES=False, PLOT_CURVES=False, LOG_ON_ERROR=None)
 
@@ -120,3 +122,38 @@ def test_kitti_and_bdd_refuse_what_the_official_tool_refuses(tmp_path, official)
         p.write_text(json.dumps(bad))
         with pytest.raises(Exception): theirs('BDD100K', GT_FOLDER=str(bdd_root/'gt'), TRACKERS_FOLDER=str(bdd_root/'trackers'))
         with expect_error(ValueError, why): evaluate_bdd(bdd_root/'gt', bdd_root/'trackers'/'mine', tell=[].append)
+
+@pytest.mark.parametrize('kind', [{}, dict(width=100), dict(jitter=5, miss=.3)])
+def test_visdrone(kind, tmp_path, official):
+    "No official tool in Python: regions painted pixel by pixel as the rule says, then TrackEval's metrics on what is left of each class"
+    metrics, ious = official
+    for d in ('annotations', 'mine'): (tmp_path/d).mkdir()
+    want = {c: [] for c in VISDRONE_SCORED}
+    for k in range(2):
+        rng = np.random.default_rng(k)
+        gt, tr, n = crowd(k, people=30, frames=12, **(dict(width=250) | kind))
+        sides = [[o[0], o[1], np.round(o[2]).astype(int) + 200] for o in (gt, tr)]   # whole pixels, none left of the picture
+        cats = rng.choice([1, 4, 4, 5, 6, 9, 2], 30)
+        corner = rng.integers(180, 450, (n, 3, 2))
+        region = np.concatenate([corner, corner + rng.integers(20, 160, (n, 3, 2))], 2)
+        table = lambda o, cat, score: pd.DataFrame(dict(frame=o[0], id=o[1], **dict(zip('xywh', xyxy2xywh(o[2].astype(float)).T)), score=score, category=cat))
+        others = rng.random(len(gt[0])) < .05
+        cat = [np.where(others, 11, cats[gt[1]]), np.where(rng.random(len(tr[0])) < .9, cats[(tr[1]-5)%30], rng.choice([1, 4, 9], len(tr[0])))]
+        zone = pd.concat([table((np.full(3, f), np.zeros(3, int), region[f-1]), 0, 0) for f in range(1, n+1)])
+        late = table((np.array([n+1]), np.array([1]), np.array([[0, 0, 9, 9]])), 4, 1)
+        write_visdrone(pd.concat([table(sides[0], cat[0], 1), zone]), tmp_path/'annotations'/f's{k}.txt')
+        write_visdrone(pd.concat([table(sides[1], cat[1], .5), late]), tmp_path/'mine'/f's{k}.txt')
+        last = int(gt[0].max())
+        map_ = np.zeros((n+1, 900, 900), bool)
+        for f,b in [(f, b) for f in range(1, n+1) for b in region[f-1]] + list(zip(gt[0][others], sides[0][2][others])): map_[f, b[1]:b[3], b[0]:b[2]] = True
+        free = [np.array([2*map_[f, b[1]:b[3], b[0]:b[2]].sum() < max(1, (b[2:] - b[:2]).clip(0).prod()) and f <= last for f,b in zip(o[0], o[2])]) for o in sides]
+        for c in VISDRONE_SCORED:
+            here = [[x[free[s] & (cat[s] == {v: q for q,v in VISDRONE_CLASSES.items()}[c])] for x in sides[s]] for s in (0, 1)]
+            here = [[f, i, b.astype(float)] for f,i,b in here]
+            data = as_official(*here, last, ious)
+            want[c].append({key: v for m in metrics for key,v in m.eval_sequence(data).items()})
+    said = []
+    got = evaluate_visdrone(tmp_path, tmp_path/'mine', tell=said.append)
+    for c in VISDRONE_SCORED:
+        for k in range(2): compare(got.videos[f's{k}'][c], want[c][k])
+    assert len(said) == 5 and got.combined()['car']['CLR_TP'] > 30, said

@@ -113,7 +113,7 @@ def test_labels_need_not_be_contiguous():
 def crops(tmp_path_factory):
     "The people of four real frames"
     out = tmp_path_factory.mktemp('reid')
-    mot2reid(shared_data('mot', 'MOT17-mini'), out, min_per_person=3, vis_threshold=.2)
+    mot2reid(shared_data('mot', 'MOT17-mini'), out, min_per_person=4, vis_threshold=.2)
     return out
 
 def test_mot2reid_cuts_what_the_truth_says(crops):
@@ -121,7 +121,7 @@ def test_mot2reid_cuts_what_the_truth_says(crops):
     folder = shared_data('mot', 'MOT17-mini', 'MOT17-02-FRCNN')
     gt = read_mot(folder/'gt'/'gt.txt')
     gt = gt[(gt.cls == 1) & (gt.visibility > .2)]
-    gt = gt[gt.groupby('id').frame.transform('size') >= 3].sort_values(['id', 'frame'])
+    gt = gt[gt.groupby('id').frame.transform('size') >= 4].sort_values(['id', 'frame'])
     table = find_reid(crops, 'train')
     same(len(table), len(gt))
     same(table.path.tolist(), [f'imgs/MOT17-02-FRCNN_{i:06d}/{n:06d}.jpg' for i,n in zip(gt.id, gt.groupby('id').cumcount())])

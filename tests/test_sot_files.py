@@ -14,7 +14,7 @@ from vidnb.datasets.sot_files import (file_text, find_sot_results, find_sot_trac
                                       write_sot_results)
 from vidnb.datasets.sot_sequences import SOTSequence, find_sot_sequences, read_sot_infos, sequence_table, upright_boxes
 from vidnb.transforms.compose import Compose
-from vidnb.transforms.sot_crops import CropLikeSiamFC, LoadFrames, SeqShiftScaleAug
+from vidnb.transforms.sot_crops import CropLikeSiamFC, LoadSOTFrames, SeqShiftScaleAug
 from vidnb.transforms.sot_sampling import DiMPSampling, PairSampling, TridentSampling
 
 def real(*parts):
@@ -183,7 +183,7 @@ def test_draws_follow_the_seed_in_every_process(sampler):
     assert any(not np.array_equal(data[i]['boxes'], alone[i]['boxes']) for i in range(len(data)))
 
 def test_a_pair_from_the_disk_to_its_crops():
-    data = OTB100Dataset(data_root=real('OTB'), pipeline=[PairSampling(30, 1.), LoadFrames(), CropLikeSiamFC(), SeqShiftScaleAug()], seed=1)
+    data = OTB100Dataset(data_root=real('OTB'), pipeline=[PairSampling(30, 1.), LoadSOTFrames(), CropLikeSiamFC(), SeqShiftScaleAug()], seed=1)
     out = data[0]
     assert [im.shape for im in out['imgs']] == [(127,127,3), (255,255,3)] and out['gt_bboxes'].dtype == np.float32
     assert ((out['gt_bboxes'] >= 0) & (out['gt_bboxes'] <= np.array([[127],[255]]))).all() and len(out['img_path']) == 2

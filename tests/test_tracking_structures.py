@@ -344,6 +344,14 @@ def test_samples_start_from_their_own_arrays(scene):
     ds.get_data_info(0)['instances'].bbox[:] = -1
     assert (ds.get_data_info(0)['instances'].bbox >= 0).all()
 
+def test_whole_videos_by_samplers(scene):
+    from vidnb.loading.video_samplers import EntireVideoBatchSampler, VideoSampler
+    ds = BaseVideoDataset(ann_file=scene, test_mode=True, ref_img_sampler=None)
+    order = VideoSampler(ds)
+    assert list(order) == list(range(14))
+    batches = list(EntireVideoBatchSampler(order, batch_size=1))
+    assert batches == [list(range(9)), list(range(9, 14))] and [{ds[i]['video_id'] for i in b} for b in batches] == [{1}, {2}]
+
 def test_visibility_only_in_training(scene):
     count = lambda **kw: sum(len(MOTChallengeDataset(ann_file=copy.deepcopy(scene), visibility_thr=.55, **kw).boxes[k]) for k in ('frame',))
     n = len(scene['annotations'])

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from vidnb.core.testing import expect_error, shared_data, test_same as same
+from vidnb.datasets.davis import vos_report, write_masks
 from vidnb.metrics.vos import VOS_COLUMNS, VOSMetrics, boundary_radius, vos_scores, vos_video
 
 def blobs(seed, n=3, t=14, h=70, w=110, drop=.15):
@@ -61,6 +62,26 @@ def test_every_field_is_trackevals(seed, match, official):
     got = vos_scores(vos_video(truth, pred, match))
     for k in VOS_COLUMNS: same(got[k], float(want[k]), eps=1e-12, where=k)
     same(got['objects'], int(want['num_gt_tracks']))
+
+def test_files_are_scored_as_trackeval_scores_them(tmp_path, official):
+    "Its reader of DAVIS and its evaluator on the same folders, with void pixels and objects that match nobody"
+    import contextlib, io
+    import trackeval
+    rng = np.random.default_rng(0)
+    for seed,name in enumerate(('one', 'two', 'three')):
+        truth, pred = blobs(20+seed, n=2+seed, t=9+seed)
+        truth[rng.random(truth.shape) < .02] = 255
+        truth[:,40:50,60:80] = 255
+        write_masks(truth, tmp_path/'gt'/name)
+        write_masks(pred if seed else pred*(pred == 1), tmp_path/'trackers'/'mine'/'data'/name)
+    off = dict.fromkeys(('PRINT_RESULTS', 'PRINT_CONFIG', 'TIME_PROGRESS', 'OUTPUT_SUMMARY', 'OUTPUT_DETAILED', 'OUTPUT_EMPTY_CLASSES', 'PLOT_CURVES'), False)
+    official.optim_type = 'J'
+    with contextlib.redirect_stdout(io.StringIO()):
+        data = trackeval.datasets.DAVIS(dict(GT_FOLDER=str(tmp_path/'gt'), TRACKERS_FOLDER=str(tmp_path/'trackers'), PRINT_CONFIG=False))
+        want = trackeval.Evaluator(trackeval.Evaluator.get_default_eval_config() | off | dict(BREAK_ON_ERROR=True)).evaluate([data], [official])[0]['DAVIS']['mine']
+    report = vos_report(tmp_path/'gt', tmp_path/'trackers'/'mine'/'data', match='J')
+    for row,name in (('one', 'one'), ('two', 'two'), ('three', 'three'), ('COMBINED', 'COMBINED_SEQ')):
+        for k in VOS_COLUMNS: same(float(report.table.loc[row, k]), float(want[name]['general']['JAndF'][k]), eps=1e-12, where=f'{row} {k}')
 
 def test_videos_are_combined_as_trackeval_does(official):
     official.optim_type = 'J'

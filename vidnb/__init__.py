@@ -11,6 +11,7 @@ Modules:
 - `vidnb.bench.bench_sot`: LaSOT's 685,360 frames, from boxes to curves, beside the loops over frames that toolkits are made of
 - `vidnb.bench.bench_tal`: Recall, average precision, suppression, proposals and their features beside the loops they came from, in one run and with the same results
 - `vidnb.bench.bench_training`: What a learner with its callbacks costs beside a bare loop, how long a step waits for data, two processes beside one, and what a GPU makes of it
+- `vidnb.bench.bench_video`: From files of masks to mask AP, beside the official tool, on the same files in the same run
 - `vidnb.bench.benchmarks`: How fast vidnb is, always beside something else on the same work in the same run
 - `vidnb.bench.inference_bench`: How many clips a second your model scores, with which delays, and in how much memory
 - `vidnb.bench.loader_bench`: How many samples a second there are, which step of a pipeline takes the time, what the workers take of memory
@@ -53,7 +54,7 @@ Modules:
 - `vidnb.datasets.ssn`: Whole actions, incomplete ones and background in fixed shares, from folders of frames, for structured segment networks
 - `vidnb.datasets.ssn_proposals`: What a stretch of a video has to do with the actions in it: from proposal files to instances that know how far they are off
 - `vidnb.datasets.tao`: Tracks of hundreds of classes of which each video names only some: json of truth and results, CocoVID, track AP, HOTA by class
-- `vidnb.datasets.tracking_sets`: ImageNet VID, MOT Challenge, DanceTrack, TAO and YouTube-VIS: which classes they have, which frames may be key, which boxes count
+- `vidnb.datasets.tracking_sets`: ImageNet VID, MOT Challenge, DanceTrack, TAO, YouTube-VIS and OVIS: which classes they have, which frames may be key, which boxes count
 - `vidnb.datasets.video_dataset`: Annotations as columns that worker processes share, every frame at hand, some of them key frames
 - `vidnb.datasets.video_reports`: Files of truth and results in; AP, AP by motion speed, mask AP, classes, videos and curves out
 - `vidnb.datasets.visdrone`: Files of VisDrone's multi-object tracking, as CocoVID and as scores of its classes outside the ignored regions
@@ -115,6 +116,7 @@ Modules:
 - `vidnb.metrics.regions`: How much two polygons or rectangles overlap, counted pixel by pixel as the VOT challenge does, for all frames at once
 - `vidnb.metrics.reid`: mAP, CMC and mINP of a gallery of any size: the protocol of Market-1501, and the one that the reference has for crops of a tracker
 - `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
+- `vidnb.metrics.reranking`: Neighbours that are neighbours of each other: distances of a gallery corrected by who else stands nearby, with sparse matrices only
 - `vidnb.metrics.sot`: Success, precision and normalised precision of a whole benchmark at once, by the rules of whichever toolkit made the table
 - `vidnb.metrics.sot_curves`: Success, precision and normalised precision of several trackers in one picture, and what each is good at
 - `vidnb.metrics.track_ap`: Average precision of whole tracks, as TAO and YouTube-VIS define it, from columns and without a loop over pairs

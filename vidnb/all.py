@@ -30,6 +30,7 @@ from vidnb.metrics.video_ap import *
 from vidnb.metrics.vis_ap import *
 from vidnb.metrics.vos import *
 from vidnb.metrics.reid import *
+from vidnb.metrics.reranking import *
 from vidnb.metrics.report import *
 from vidnb.video.files import *
 from vidnb.video.index import *
@@ -177,9 +178,10 @@ from vidnb.learn.features import *
 from vidnb.learn.localizer_tasks import *
 from vidnb.learn.localizer import *
 from vidnb.function_commands import *
+from vidnb.bench.bench_video import *
 from vidnb.bench.benchmarks import *
-from vidnb.bench.bench_sot import *
 from vidnb.bench.bench_reid import *
+from vidnb.bench.bench_sot import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_bmn import *
 from vidnb.bench.loader_bench import *

@@ -24,14 +24,16 @@ def _restart(x, first):
 
 def _numbers(strings):
     "(mask of each number in the strings, the number) of all strings"
-    size, raw = np.array([len(s) for s in strings]), np.frombuffer(b''.join(strings), np.uint8).astype(np.int64) - 48
+    upto, raw = np.cumsum([len(s) for s in strings]), np.frombuffer(b''.join(strings), np.uint8) - np.uint8(48)
     last = (raw & 32) == 0
-    last[np.cumsum(size)[size > 0] - 1] = True   # a string ends with its number, even a broken one
-    start = np.flatnonzero(np.append(True, last[:-1]))
-    digits = np.diff(np.append(start, len(raw)))
-    shift = np.minimum(5*(np.arange(len(raw)) - np.repeat(start, digits)), 55)
-    x = np.add.reduceat((raw & 31) << shift, start)
-    return np.repeat(np.arange(len(size)), size)[start], x - np.where(raw[last] & 16, np.left_shift(1, np.minimum(5*digits, 60)), 0)
+    last[upto[np.diff(upto, prepend=0) > 0] - 1] = True   # a string ends with its number, even a broken one
+    end = np.flatnonzero(last)
+    start = np.append(0, end[:-1]+1)
+    digits, x, d, more = end-start+1, (raw[start] & 31).astype(np.int64), 1, np.flatnonzero(end > start)
+    while len(more) and d < 12:
+        x[more] |= (raw[start[more]+d] & 31).astype(np.int64) << 5*d
+        d, more = d+1, more[digits[more] > d+1]
+    return np.searchsorted(upto, start, 'right'), x - np.where(raw[end] & 16, np.left_shift(1, np.minimum(5*digits, 60)), 0)
 
 def mask_counts(
     strings, # compressed counts, bytes each
@@ -91,7 +93,8 @@ def mask_areas(
     rles, # n RLEs
 )->np.ndarray: # (n,) int64, pixels
     "How many pixels each mask has"
-    return np.asarray(coco_mask.area(list(rles)), np.int64).reshape(-1)
+    rles, most = list(rles), 255   # pycocotools 2.0.11 with NumPy 2 puts the number of masks into eight bits
+    return np.concatenate([np.empty(0, np.int64), *(np.asarray(coco_mask.area(rles[k:k+most]), np.int64) for k in range(0, len(rles), most))])
 
 def mask_boxes(
     rles, # n RLEs
@@ -102,9 +105,10 @@ def mask_boxes(
 # %% ../../nbs/core/014_masks.ipynb #b0c36ff3
 def mask_runs(
     rles, # n RLEs
+    counts=None, # what `mask_counts` gives for them, if it is known
 )->tuple: # (number of the mask (k,), first pixel (k,), pixel after the last (k,)) int64, counted down the columns
     "The pixels of all masks as runs, by mask and then by place"
-    mask, place, n = mask_counts([o['counts'] for o in rles])
+    mask, place, n = mask_counts([o['counts'] for o in rles]) if counts is None else counts
     if not len(n): return mask, place, n
     end = _restart(n, place == 0)
     inside = (place%2 == 1) & (n > 0)
@@ -113,14 +117,18 @@ def mask_runs(
 def check_rles(
     rles, # n RLEs
     name=lambda k: f'mask {k}', # what a message calls the mask with number k
+    counts=None, # what `mask_counts` gives for them, if it is known
 ):
     "`ValueError` for the first mask whose string does not cover its picture exactly"
-    mask, _, n = mask_counts([o['counts'] for o in rles])
-    pixels = np.array([o['size'][0]*o['size'][1] for o in rles], np.int64).reshape(-1)
-    total = np.zeros(len(pixels), np.int64)
+    strings = [o['counts'] for o in rles]
+    mask, _, n = mask_counts(strings) if counts is None else counts
+    pixels, upto, raw = np.array([o['size'][0]*o['size'][1] for o in rles], np.int64), np.cumsum([len(s) for s in strings]), np.frombuffer(b''.join(strings), np.uint8)
+    total, below, odd = np.zeros(len(pixels), np.int64), np.zeros(len(pixels), bool), np.zeros(len(pixels), bool)
     np.add.at(total, mask, n)
-    below = np.bincount(mask[n < 0], minlength=len(pixels)) > 0
-    odd = np.array([bool(s) and (min(s) < 48 or max(s) > 111 or bool(s[-1] - 48 & 32)) for s in (o['counts'] for o in rles)], bool)
+    below[mask[n < 0]] = True
+    odd[np.searchsorted(upto, np.flatnonzero((raw < 48) | (raw > 111)), 'right')] = True
+    there = np.flatnonzero(np.diff(upto, prepend=0) > 0)
+    odd[there] |= (raw[upto[there].astype(int) - 1] - np.uint8(48) & 32) > 0
     if not len(bad := np.flatnonzero((total != pixels) | below | odd)): return
     k, (h,w) = int(bad[0]), rles[bad[0]]['size']
     why = 'has a character that no run length has, or stops in the middle' if odd[k] else 'has a run of negative length' if below[k] else f'has {total[k]} pixels'
@@ -130,9 +138,10 @@ def check_rles(
 def first_overlap(
     frame, # frame of each mask (n,), whole numbers
     rles, # n RLEs; those of a frame have one size
+    runs=None, # what `mask_runs` gives for them, if it is known
 )->tuple: # numbers of two masks, or () if there are none
     "Two masks of one frame that share a pixel"
-    mask, start, end = mask_runs(rles)
+    mask, start, end = mask_runs(rles) if runs is None else runs
     if not len(mask): return ()
     f = np.unique(np.asarray(frame), return_inverse=True)[1][mask]
     step = int(end.max()) + 1
@@ -145,6 +154,11 @@ def first_overlap(
     return tuple(sorted((int(mask[k]), int(mask[k+1]))))
 
 # %% ../../nbs/core/014_masks.ipynb #da696b50
+def _slots(group, i, n):
+    "The masks that each group needs, once each: (mask of each slot, first slot of each group, slot of each pair)"
+    key, slot = np.unique(group*n + i, return_inverse=True)
+    return (key%n).tolist(), np.searchsorted(key//n, np.arange(group[-1]+2)).tolist(), slot
+
 def pair_mask_ious(
     a, # RLEs
     b, # RLEs
@@ -155,10 +169,12 @@ def pair_mask_ious(
     "IoU of pairs of masks; `ValueError` where their pictures differ in size"
     i, j, out = np.asarray(i), np.asarray(j), np.zeros(len(i))
     if not len(i): return out
-    start = np.flatnonzero(np.append(True, np.asarray(group)[1:] != np.asarray(group)[:-1]))
-    for lo,hi in zip(start, np.append(start[1:], len(i))):
-        (r, y), (c, x) = (np.unique(o[lo:hi], return_inverse=True) for o in (i, j))
-        out[lo:hi] = coco_mask.iou([a[k] for k in r], [b[k] for k in c], [0]*len(c))[y,x]
+    new = np.append(True, np.asarray(group)[1:] != np.asarray(group)[:-1])
+    of, cut = np.cumsum(new) - 1, np.append(np.flatnonzero(new), len(i))
+    (a_at, a_cut, y), (b_at, b_cut, x) = _slots(of, i, len(a)), _slots(of, j, len(b))
+    left, right = [a[k] for k in a_at], [b[k] for k in b_at]
+    for lo,hi,a0,a1,b0,b1 in zip(cut, cut[1:], a_cut, a_cut[1:], b_cut, b_cut[1:]):
+        out[lo:hi] = coco_mask.iou(left[a0:a1], right[b0:b1], [0]*(b1-b0))[y[lo:hi]-a0, x[lo:hi]-b0]
     if len(bad := np.flatnonzero(out < 0)): raise ValueError(f'a mask of {" x ".join(map(str, a[i[bad[0]]]["size"]))} pixels has no overlap with one of {" x ".join(map(str, b[j[bad[0]]]["size"]))}; masks of a frame have one size')
     return out
 

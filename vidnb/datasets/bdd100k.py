@@ -53,16 +53,6 @@ def _check(data, name):
             if bad: raise ValueError(f'{where}: {bad[0]} of box2d is {box.get(bad[0])!r}; expected a number')
 
 # %% ../../nbs/datasets/354_bdd100k.ipynb #8fba6906
-def parse_bdd100k(
-    data, # list of pictures, as json has it
-    name='data', # how messages call it
-)->tuple: # (pictures: video, index, name; labels: image, id, category, x1, y1, x2, y2, crowd, occluded, truncated, and score where there is one)
-    "Pictures in the order of their index, and their labels; `ValueError` names the picture and the label that is none"
-    try: return _tables(data, name)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        _check(data, name)
-        raise
-
 def _tables(data, name):
     "The tables of a list of pictures; an error of any kind where a picture or label is none"
     video = [p.get('videoName', Path(str(name)).name.split('.')[0]) for p in data]
@@ -82,6 +72,17 @@ def _tables(data, name):
     for c in _flags: labels[c] = np.array([bool(a.get(c.capitalize()) or a.get(c)) for a in had], bool)
     if any('score' in o for o in rows): labels['score'] = [float(o.get('score', 1)) for o in rows]
     return frames, labels
+
+# %% ../../nbs/datasets/354_bdd100k.ipynb #0cf9f59d
+def parse_bdd100k(
+    data, # list of pictures, as json has it
+    name='data', # how messages call it
+)->tuple: # (pictures: video, index, name; labels: image, id, category, x1, y1, x2, y2, crowd, occluded, truncated, and score where there is one)
+    "Pictures in the order of their index, and their labels; `ValueError` names the picture and the label that is none"
+    try: return _tables(data, name)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        _check(data, name)
+        raise
 
 def read_bdd100k(
     path, # json file, plain or gzip

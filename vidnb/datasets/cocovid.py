@@ -9,8 +9,11 @@ Docs: https://vidnb.github.io/vidnb/datasets/cocovid.html.md"""
 # %% auto #0
 __all__ = ['group_rows', 'CocoVID']
 
-# %% ../../nbs/datasets/340_cocovid.ipynb #159f2327
+# %% ../../nbs/datasets/340_cocovid.ipynb #ca0b9604
+import os
 from collections import defaultdict
+from contextlib import redirect_stdout
+from io import StringIO
 from operator import itemgetter
 import numpy as np
 import pandas as pd
@@ -171,9 +174,16 @@ def table(self:CocoVID)->pd.DataFrame: # a row a video: name, frames, instances,
     rows = [(v['name'], len(n[i]), len(self.vidToInstances[i]), sum(n[i]), sum(n[i])/max(len(n[i]), 1)) for i,v in self.videos.items()]
     return pd.DataFrame(rows, columns=['name', 'frames', 'instances', 'boxes', 'boxes a frame'], index=pd.Index(list(self.videos), name='video'))
 
-# %% ../../nbs/datasets/340_cocovid.ipynb #d2e3834f
+# %% ../../nbs/datasets/340_cocovid.ipynb #6b495a43
 CocoVID.get_ann_ids = lambda self, img_ids=[], cat_ids=[], area_rng=[], iscrowd=None: self.getAnnIds(img_ids, cat_ids, area_rng, iscrowd)
 CocoVID.get_cat_ids = lambda self, cat_names=[], sup_names=[], cat_ids=[]: self.getCatIds(cat_names, sup_names, cat_ids)
 CocoVID.get_img_ids = lambda self, img_ids=[], cat_ids=[]: self.getImgIds(img_ids, cat_ids)
+@patch
+def loadRes(self:CocoVID,
+    resFile, # .json, or its content: a list of dicts with image_id, category_id, score and bbox or segmentation; or an array of rows
+)->COCO: # for `COCOeval`
+    "Results of a detector, as pycocotools reads them, without its prints"
+    with redirect_stdout(StringIO()): return COCO.loadRes(self, os.fspath(resFile) if isinstance(resFile, os.PathLike) else resFile)
+
 CocoVID.load_anns, CocoVID.load_cats, CocoVID.load_imgs = COCO.loadAnns, COCO.loadCats, COCO.loadImgs
 CocoVID.img_ann_map, CocoVID.cat_img_map = property(lambda self: self.imgToAnns), property(lambda self: self.catToImgs)

@@ -319,6 +319,7 @@ def _chosen(sequences, only):
     if odd := [n for n in only if n not in sequences]: raise ValueError(f'there is no truth for {", ".join(odd)}; there is for {", ".join(sequences)}')
     return {n: sequences[n] for n in only}
 
+# %% ../../nbs/datasets/350_motchallenge.ipynb #02b6d1e6
 def evaluate_mot(
     truth, # folder of sequences, or one file
     pred, # results: file, folder or zip

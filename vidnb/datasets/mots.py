@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from ..core.boxes import xyxy2xywh
 from ..core.environment import atomic_path
-from ..core.masks import check_rles, decode_masks, first_overlap, frame_mask_ious, join_labels, mask_areas, mask_boxes, paint_masks, pair_mask_ious, shared_pixels, split_labels, union_mask
+from ..core.masks import check_rles, decode_masks, first_overlap, frame_mask_ious, join_labels, mask_areas, mask_boxes, mask_counts, mask_runs, paint_masks, pair_mask_ious, shared_pixels, split_labels, union_mask
 from .cocovid_files import cocovid, write_cocovid
 from .motchallenge import _text, read_seqinfo
 from ..metrics.mot import MOTMetrics, MOTScene, combine_mot, mot_scene, plot_hota
@@ -54,19 +54,26 @@ def mots_rles(
     return [dict(size=[h,w], counts=s.encode()) for h,w,s in zip(df.height.tolist(), df.width.tolist(), df.rle)]
 
 # %% ../../nbs/datasets/357_mots.ipynb #414153cc
+def _regions(frame, rles, ignored):
+    "{frame: what is ignored there, as one RLE}"
+    out = {}
+    for k in np.flatnonzero(ignored).tolist(): out.setdefault(int(frame[k]), []).append(rles[k])
+    return {f: o[0] if len(o) == 1 else union_mask(o) for f,o in out.items()}
+
 def _check_masks(df, name, where):
     "`ValueError` for the first mask that cannot be one, or cannot stand beside another"
-    rles, who = mots_rles(df), lambda k: f'{name}:{where(k)}'
-    if len(odd := np.flatnonzero((df.height != df.height[0]) | (df.width != df.width[0]))):
-        raise ValueError(f'{who(odd[0])}: the picture has {df.height[odd[0]]} x {df.width[odd[0]]} pixels; in the line of the first mask it has {df.height[0]} x {df.width[0]}')
-    check_rles(rles, who)
-    real = np.flatnonzero(df.cls != _ignore)
-    if len(twice := real[df.iloc[real].duplicated(['frame', 'id']).to_numpy()]): raise ValueError(f'{who(twice[0])}: id {df.id[twice[0]]} stands twice in frame {df.frame[twice[0]]}')
-    parts, regions = [rles[k] for k in real], df[df.cls == _ignore]
-    frame, at = df.frame.to_numpy()[real], list(real)
-    for f,k in regions.groupby('frame').groups.items():   # the parts of what is ignored are one mask
-        parts, frame, at = [*parts, union_mask([rles[n] for n in k])], np.append(frame, f), [*at, k[0]]
-    if two := first_overlap(frame, parts):
+    rles, who, ignored, frame = mots_rles(df), lambda k: f'{name}:{where(k)}', df.cls.to_numpy() == _ignore, df.frame.to_numpy()
+    size = df[['height', 'width']].to_numpy()
+    if len(odd := np.flatnonzero((size != size[0]).any(1))):
+        raise ValueError(f'{who(odd[0])}: the picture has {size[odd[0]][0]} x {size[odd[0]][1]} pixels; in the line of the first mask it has {size[0][0]} x {size[0][1]}')
+    check_rles(rles, who, counts := mask_counts([r['counts'] for r in rles]))
+    if len(twice := np.flatnonzero(~ignored)[df[~ignored].duplicated(['frame', 'id']).to_numpy()]): raise ValueError(f'{who(twice[0])}: id {df.id[twice[0]]} stands twice in frame {frame[twice[0]]}')
+    at, runs = np.arange(len(df)), mask_runs(rles, counts)
+    if len(np.unique(frame[ignored])) < ignored.sum():   # the parts of what is ignored are one mask
+        parts = _regions(frame, rles, ignored)
+        at = np.concatenate([at[~ignored], [np.flatnonzero(ignored & (frame == f))[0] for f in parts]])
+        rles, frame, runs = [*(rles[k] for k in at[:-len(parts)]), *parts.values()], frame[at], None
+    if two := first_overlap(frame, rles, runs):
         a, b = sorted(at[k] for k in two)
         raise ValueError(f'{who(b)}: the mask of id {df.id[b]} has pixels of id {df.id[a]} (line {where(a)}), both in frame {df.frame[a]}; masks of a frame share none')
 
@@ -269,8 +276,8 @@ def mots2coco(
 # %% ../../nbs/datasets/357_mots.ipynb #e791360c
 def _on_ignored(regions, tr):
     "Which masks of a tracker lie in ignored regions with more than half of their pixels"
-    a, parts = mots_rles(tr), regions.groupby('frame').groups
-    b, frame = [union_mask(mots_rles(regions.loc[k])) for k in parts.values()], np.array(list(parts), np.int64)
+    parts = _regions(regions.frame.to_numpy(), mots_rles(regions), np.ones(len(regions), bool))
+    a, b, frame = mots_rles(tr), [*parts.values()], np.array([*parts], np.int64)
     i, j, iou = frame_mask_ious(tr.frame.to_numpy(), a, frame, b)
     area, out = mask_areas(a), np.zeros(len(tr), bool)
     out[i[2*shared_pixels(iou, area[i], mask_areas(b)[j]) > area[i]]] = True

@@ -9,8 +9,9 @@ Docs: https://vidnb.github.io/vidnb/datasets/reid_report.html.md"""
 # %% auto #0
 __all__ = ['read_reid_features', 'write_reid_features', 'read_reid_truth', 'features_of', 'reid_search', 'reid_report']
 
-# %% ../../nbs/datasets/392_reid_report.ipynb #6f211e1f
+# %% ../../nbs/datasets/392_reid_report.ipynb #191a1b30
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from .motchallenge import _text
 from .reid import REID_COLUMNS, find_reid, read_reid_list
 from ..metrics.reid import ReIDSearch, plot_cmc, reid_ranks, reid_top, show_ranking, summarize_ranks
 from ..metrics.report import EvalReport
+from ..metrics.reranking import rerank_distances
 from ..video.files import as_url, file_bytes
 
 # %% ../../nbs/datasets/392_reid_report.ipynb #c3839bc3
@@ -141,7 +143,7 @@ def reid_search(
     cams = (cams[q], cams[g]) if both and (cams >= 0).all() else (None, None)
     return ReIDSearch(features[q], features[g], ids[q], ids[g], *cams, metric=metric, own=None if both else np.arange(len(q))), q, g
 
-# %% ../../nbs/datasets/392_reid_report.ipynb #07dfd641
+# %% ../../nbs/datasets/392_reid_report.ipynb #096b4ba3
 def _image(root, path):
     "A picture of the data set, RGB; grey where it cannot be read"
     try:
@@ -166,12 +168,18 @@ def _people_table(ranks, ids):
     rows = ranks.assign(id=ids)[ranks.right > 0].groupby('id').agg(mAP=('ap', 'mean'), mINP=('inp', 'mean'), R1=('first', lambda o: (o <= 1).mean()), queries=('ap', 'size'))
     return rows.sort_values(['mAP', 'mINP'], kind='stable')
 
+def _reranked(search, name):
+    "The same search by re-ranked distances"
+    if search.own is not None: raise ValueError(f'{name} has no queries and gallery; there is nothing to re-rank')
+    return replace(search, distances=rerank_distances(search.query, search.gallery))
+
 def reid_report(
     truth, # folder or zip of a data set, .txt list, or .csv table with path, id, and maybe camera and split
     pred, # features of its pictures: .npz, .npy or .csv, or several of them
     split:str=None, # for data sets without query and gallery, such as 'val_20'
     metric:str='euclidean', # or 'cosine'
     ranks:tuple=(1,5,10,20), # places of CMC that are wanted
+    rerank:bool=False, # score each file once more with re-ranked distances (k-reciprocal encoding, k1 20, k2 6, 0.3)
     images:str=None, # folder that paths are relative to; by default that of the data set
 )->EvalReport: # scores, scores by person, CMC, the worst queries
     "mAP, mINP and CMC of one or several files of features, by the protocol of Market-1501 where there are queries and a gallery"
@@ -179,6 +187,7 @@ def reid_report(
     paths = [pred] if isinstance(pred, (str, Path)) else list(pred)
     names = [Path(p).stem if [Path(o).stem for o in paths].count(Path(p).stem) == 1 else str(p) for p in paths]
     found = {n: reid_search(table, features_of(table, Path(p), notes), metric) for n,p in zip(names, paths)}
+    if rerank: found |= {f'{n}, re-ranked': (_reranked(s, truth), q, g) for n,(s,q,g) in found.items()}
     each = {n: reid_ranks(s) for n,(s,*_) in found.items()}
     scores = pd.DataFrame({n: summarize_ranks(t, ranks) for n,t in each.items()}).T.astype(dict(queries=int, skipped=int))
     first = next(iter(found))

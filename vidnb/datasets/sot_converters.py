@@ -196,14 +196,14 @@ def tnl2k2coco(
     "Convert TNL2K to CocoVID, the description of the target as `language` of its video"
     return _convert([(split, find_sot_sequences('tnl2k', root, split))], root, out, 'tnl2k_{}.json', tell)
 
-# %% ../../nbs/datasets/366_sot_converters.ipynb #ffdc27d9
+# %% ../../nbs/datasets/366_sot_converters.ipynb #6930c001
 def gen_got10k_infos(
     root, # folder with train, val and test
     out, # folder for got10k_<split>_infos.txt
     split:str='all', # train, val, test, train_vot, val_vot, or all
 )->list: # files written
     "List the sequences of GOT-10k, relative to the folder of the split"
-    return [write_sot_infos(seqs, Path(out)/f'got10k_{s}_infos.txt', Path(root)/s.split('_')[0]) for s,seqs in _splits('got10k', root, split, _got10k)]
+    return [write_sot_infos(seqs, Path(out)/f'got10k_{s}_infos.txt', Path(root)/('train' if '_' in s else s)) for s,seqs in _splits('got10k', root, split, _got10k)]
 
 def gen_lasot_infos(
     root, # folder of the classes, with testing_set.txt

@@ -24,7 +24,7 @@ from fastcore.basics import patch
 from ..core.environment import atomic_path
 from .sot_files import SOT_ATTRIBUTES, file_text, nfs_boxes, read_got10k_meta, read_nfs, read_sequence_list, read_sot_attributes, read_sot_boxes, read_sot_flags
 
-# %% ../../nbs/datasets/362_sot_sequences.ipynb #ea00a601
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #e96f6602
 #: How the pictures of a benchmark are named, which number is the first, and which files beside the boxes say that the target cannot be seen
 SOT_LAYOUTS = dict(
     otb100      = dict(template='%04d.jpg'),
@@ -34,7 +34,7 @@ SOT_LAYOUTS = dict(
     trackingnet = dict(template='%d.jpg', start=0),
     vot         = dict(template='%08d.jpg'),
     nfs         = dict(template='%05d.jpg', form='nfs'),
-    tnl2k       = dict(template=None, hidden=('absent_label.txt',)))
+    tnl2k       = dict(template=None))
 
 #: Number of the first picture of sequences of OTB, where it is not 1
 OTB_STARTS = dict(BlurCar1=247, BlurCar3=3, BlurCar4=18, David=300, Tiger1=6)
@@ -119,11 +119,11 @@ def flags(self:SOTSequence,
     if len(f) != n: raise ValueError(f'{"an array" if isinstance(source, np.ndarray) else source} has {len(f)} flags; {self.name} has {n} boxes')
     return f
 
-# %% ../../nbs/datasets/362_sot_sequences.ipynb #a545d2e2
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #5f07cb2f
 @patch(as_prop=True)
 def visible(self:SOTSequence):
     "Can the target be seen? (n,) bool, one for each box"
-    v = ~np.isnan(self.boxes).any(1)
+    v = ~np.isnan(self.boxes).any(1) & (self.boxes != 0).any(1)    # four zeros are no box, whatever the flags say
     for p in self.hidden: v &= self.flags(p) == 0
     if self.cover is not None: v &= self.flags(self.cover) > 0
     if self.form == 'nfs': v &= ~self._nfs.lost.to_numpy()[self.skip:]
@@ -231,15 +231,22 @@ def _find_lasot(root, split):
     if split == 'train' and (train := _listed(root, 'training_set.txt') or (test and sorted(set(found) - set(test)))): return _pick(found, train, root)
     raise FileNotFoundError(f'{root/"testing_set.txt"} is not there; it lists the 280 sequences of the test set')
 
-# %% ../../nbs/datasets/362_sot_sequences.ipynb #f67a158e
+# %% ../../nbs/datasets/362_sot_sequences.ipynb #02c24607
+def _got10k_names(base, split):
+    "(names of the sequences of a split, or None: all folders)"
+    if '_' not in split: return _listed(base, 'list.txt')
+    name = f'got10k_{"_".join(split.split("_")[::-1])}_split.txt'
+    fn = next((p for p in (base/name, base.parent/name) if p.is_file()), None)
+    if fn is None: raise FileNotFoundError(f'{base/name} is not there; it has the numbers of the sequences of {split}')
+    return sorted(f'GOT-10k_Train_{k+1:06}' for k in read_sot_flags(fn))
+
 def _find_got10k(root, split):
     "<split>/list.txt and a folder for each line of it"
     split = split or 'val'
-    base, found = Path(root)/split.split('_')[0], {}
+    base, found = Path(root)/('train' if '_' in split else split), {}
+    if split not in ('train', 'val', 'test', 'train_vot', 'val_vot'): raise ValueError(f"split is {split!r}; GOT-10k has train, val, test, train_vot and val_vot")
     if not base.is_dir(): raise FileNotFoundError(f'{base} is not there; GOT-10k has the folders train, val and test')
-    names = _listed(base, 'list.txt') if '_' not in split else _listed(root, f'got10k_{split}_split.txt', f'{split}.txt')
-    if names is None and '_' in split: raise FileNotFoundError(f'{Path(root)/f"{split}.txt"} is not there; it lists the sequences of {split}')
-    if names and all(n.isdigit() for n in names): names = [p.name for p in _folders(base, 'GOT-10k')] and [_folders(base, 'GOT-10k')[int(n)].name for n in names]
+    names = _got10k_names(base, split)
     for p in (base/n for n in names) if names else _folders(base, 'GOT-10k'):
         if (p/'groundtruth.txt').is_file():
             found[p.name] = make_sequence('got10k', p.name, p, p/'groundtruth.txt', meta=read_got10k_meta(p) if (p/'meta_info.ini').is_file() else {})

@@ -48,7 +48,7 @@ def _table(rows, need, name, images):
     place = images.index.get_indexer(df.image_id)
     if len(bad := np.flatnonzero(place < 0)): raise ValueError(f'{name}: entry {bad[0]} is in picture {df.image_id[bad[0]]}, which the truth does not list')
     df.insert(0, 'video_id', images.video_id.to_numpy()[place])
-    if len(bad := [k for k,r in enumerate(rows) if r.get('video_id', v := df.video_id[k]) != df.video_id[k]]): raise ValueError(f'{name}: entry {bad[0]} is in video {rows[bad[0]]["video_id"]}, its picture in video {df.video_id[bad[0]]}')
+    if bad := [k for k,(r,v) in enumerate(zip(rows, df.video_id.tolist())) if r.get('video_id', v) != v]: raise ValueError(f'{name}: entry {bad[0]} is in video {rows[bad[0]]["video_id"]}, its picture in video {df.video_id[bad[0]]}')
     return df.assign(frame_index=images.frame_index.to_numpy()[place]).rename(columns={'track_id': 'track'})
 
 def _images(data): return pd.DataFrame([dict(id=o['id'], video_id=o['video_id'], frame_index=o['frame_index']) for o in data['images']], columns=['id', 'video_id', 'frame_index']).set_index('id')

@@ -53,11 +53,11 @@ class TextColumn:
         a, b = self._ends['ends'][i:i+2]
         return self._bytes['data'][a:b].tobytes().decode()
 
-# %% ../../nbs/datasets/342_video_dataset.ipynb #ce070f76
+# %% ../../nbs/datasets/342_video_dataset.ipynb #c7eb2dfc
 def _got(rows, key, default):
     "One key of all rows, `default` where it is missing or null"
     try: out = list(map(itemgetter(key), rows))
-    except KeyError: out = [r.get(key) for r in rows]
+    except KeyError: out = [r.get(key, default) for r in rows]
     return [default if v is None else v for v in out] if None in out else out
 
 def _xywh(anns):
@@ -150,7 +150,7 @@ class BaseVideoDataset(torch.utils.data.Dataset):
     def key_frames(self, images:list, frame_id)->np.ndarray: return (frame_id < 0) | (frame_id % self.key_img_sampler.get('interval', 1) == 0)
     def path_of(self, image:dict)->str: return join_path(self.img_root or None, image['file_name'])
 
-# %% ../../nbs/datasets/342_video_dataset.ipynb #b74f8dea
+# %% ../../nbs/datasets/342_video_dataset.ipynb #37105390
 def _frames_of(coco, name):
     "Images of all videos in the order of time, and the number of frames of each video"
     videos = [coco.loadImgs(coco.get_img_ids_from_vid(v)) for v in coco.get_vid_ids()]
@@ -187,7 +187,8 @@ def _read(self:BaseVideoDataset, coco, images, lengths):
     self.images = TextColumn(map(json.dumps, images))
     length = np.ones(len(images), np.int64) if lengths is None else np.repeat(lengths, lengths)
     frame_id = np.full(len(images), -1) if lengths is None else np.concatenate([np.arange(n) for n in lengths])
-    self.frames = SharedColumns(frame_id=frame_id, video_length=length, start=np.searchsorted(self.boxes['frame'], np.arange(len(images))), stop=np.searchsorted(self.boxes['frame'], np.arange(len(images)), 'right'))
+    video = np.arange(len(images)) if lengths is None else np.repeat(np.arange(len(lengths)), lengths)
+    self.frames = SharedColumns(frame_id=frame_id, video=video, video_length=length, start=np.searchsorted(self.boxes['frame'], np.arange(len(images))), stop=np.searchsorted(self.boxes['frame'], np.arange(len(images)), 'right'))
     self.valid_data_indices = self._chosen(np.flatnonzero(self.key_frames(images, frame_id) & self.filter_data(sizes)))
 
 @patch
@@ -207,7 +208,7 @@ def _chosen(self:BaseVideoDataset, valid):
     if len(at) and not (-len(valid) <= at.min() and at.max() < len(valid)): raise ValueError(f'indices go from {at.min()} to {at.max()}; there are {len(valid)} samples')
     return valid[at]
 
-# %% ../../nbs/datasets/342_video_dataset.ipynb #fb8f2e21
+# %% ../../nbs/datasets/342_video_dataset.ipynb #158fcfc3
 @patch
 def frame_info(self:BaseVideoDataset,
     at:int, # number among all frames
@@ -233,6 +234,13 @@ def get_data_info(self:BaseVideoDataset,
 def __len__(self:BaseVideoDataset):
     self.full_init()
     return len(self.valid_data_indices)
+
+@patch(as_prop=True)
+def video_lengths(self:BaseVideoDataset)->np.ndarray: # (videos,) int64; None where `indices` mixed them up
+    "How many samples each video has, of those that have any, for samplers of whole videos"
+    self.full_init()
+    of = self.frames['video'][self.valid_data_indices]
+    return None if (np.diff(of) < 0).any() else np.unique(of, return_counts=True)[1]
 
 @patch
 def get_cat_ids(self:BaseVideoDataset,

@@ -13,6 +13,7 @@ __all__ = ['MOT_COUNTS', 'combine_classes', 'MOTClassMetrics', 'matched_boxes', 
 from dataclasses import replace
 import numpy as np
 import pandas as pd
+from fastcore.basics import patch
 from ..core.boxes import as_xyxy, frame_ious
 from ..core.matching import match_frames
 from .mot import CLEAR_COUNTS, HOTA_COUNTS, MOT_COLUMNS, MOTScene, _side, combine_mot, mot_scene, mot_scores
@@ -55,25 +56,30 @@ class MOTClassMetrics:
         if name in self.videos: raise ValueError(f'{name} was scored already; each video counts once')
         if set(scenes) != set(self.classes): raise ValueError(f'{name} has the classes {", ".join(scenes)}; expected {", ".join(self.classes)}')
         self.videos[name] = {c: mot_scores(s, self.threshold) if isinstance(s := scenes[c], MOTScene) else s for c in self.classes}
-    def combined(self)->dict: # {class, average or group: scores}
-        "All videos as one: each class, both averages, and the groups"
-        if not self.videos: raise ValueError('there are no videos to combine')
-        each = {c: combine_mot(v[c] for v in self.videos.values()) for c in self.classes}
-        groups = {n: combine_classes({c: each[c] for c in g}, 'detections') for n,g in self.groups.items()}
-        return {**each, 'class average': combine_classes(each), 'detection average': combine_classes(each, 'detections'), **groups}
-    @property
-    def value(self)->dict: # the class average under the scores' names, the others as class/score; means over thresholds where there are 19
-        "All videos as one, as plain numbers"
-        flat = lambda s, front='': {front+k: float(np.mean(v)) if np.ndim(v) else v for k,v in s.items()}
-        whole = self.combined()
-        return {k: v for n,s in whole.items() for k,v in flat(s, '' if n == 'class average' else f'{n}/').items()}
-    def table(self,
-        columns=MOT_COLUMNS, # names of scores
-    )->pd.DataFrame: # rows (video, class), the last ones of the video COMBINED
-        "Scores of each class in each video and in all, and of averages and groups in all"
-        rows = {(n,c): s for n,v in {**self.videos, 'COMBINED': self.combined()}.items() for c,s in v.items()}
-        df = pd.DataFrame([{c: np.mean(s[c]) if np.ndim(s[c]) else s[c] for c in columns} for s in rows.values()], pd.MultiIndex.from_tuples(rows, names=['sequence', 'class']))
-        return df.astype({c: int for c in columns if c in MOT_COUNTS and c not in HOTA_COUNTS})
+
+# %% ../../nbs/metrics/122_mot_classes.ipynb #d67956d9
+@patch
+def combined(self:MOTClassMetrics)->dict: # {class, average or group: scores}
+    "All videos as one: each class, both averages, and the groups"
+    if not self.videos: raise ValueError('there are no videos to combine')
+    each = {c: combine_mot(v[c] for v in self.videos.values()) for c in self.classes}
+    groups = {n: combine_classes({c: each[c] for c in g}, 'detections') for n,g in self.groups.items()}
+    return {**each, 'class average': combine_classes(each), 'detection average': combine_classes(each, 'detections'), **groups}
+
+@patch(as_prop=True)
+def value(self:MOTClassMetrics)->dict: # the class average under the scores' names, the others as class/score; means over thresholds where there are 19
+    "All videos as one, as plain numbers"
+    flat = lambda s, front='': {front+k: float(np.mean(v)) if np.ndim(v) else v for k,v in s.items()}
+    return {k: v for n,s in self.combined().items() for k,v in flat(s, '' if n == 'class average' else f'{n}/').items()}
+
+@patch
+def table(self:MOTClassMetrics,
+    columns=MOT_COLUMNS, # names of scores
+)->pd.DataFrame: # rows (video, class), the last ones of the video COMBINED
+    "Scores of each class in each video and in all, and of averages and groups in all"
+    rows = {(n,c): s for n,v in {**self.videos, 'COMBINED': self.combined()}.items() for c,s in v.items()}
+    df = pd.DataFrame([{c: np.mean(s[c]) if np.ndim(s[c]) else s[c] for c in columns} for s in rows.values()], pd.MultiIndex.from_tuples(rows, names=['sequence', 'class']))
+    return df.astype({c: int for c in columns if c in MOT_COUNTS and c not in HOTA_COUNTS})
 
 # %% ../../nbs/metrics/122_mot_classes.ipynb #2fe26537
 def matched_boxes(

@@ -35,7 +35,7 @@ def _numbers(x, n, name):
     if x.dtype.kind not in 'iuf' and n: raise ValueError(f'{name} are {x.dtype}; they are whole numbers. pandas.factorize makes numbers of names')
     return x.astype(np.int64)
 
-# %% ../../nbs/metrics/150_reid.ipynb #cf548d67
+# %% ../../nbs/metrics/150_reid.ipynb #51bfc619
 @dataclass
 class ReIDSearch:
     "Queries that are looked up in a gallery"
@@ -49,6 +49,7 @@ class ReIDSearch:
     junk:tuple=(-1,) # identities that are left out of the gallery
     own:np.ndarray=None # row of the gallery that is the query itself, and left out (n,); -1: none. None: no query is in the gallery
     memory:int=32 # for distances at a time, MB
+    distances:np.ndarray=None # (n,m) to go by instead of those of the features; None: by the features
     def __post_init__(self):
         self.query, self.gallery = _features(self.query, 'query'), _features(self.gallery, 'gallery')
         n, m = len(self.query), len(self.gallery)
@@ -57,13 +58,14 @@ class ReIDSearch:
         if (self.query_cams is None) != (self.gallery_cams is None): raise ValueError('cameras are given for one side only; give both or none')
         for name,size in dict(query_ids=n, gallery_ids=m, query_cams=n, gallery_cams=m, own=n).items():
             if getattr(self, name) is not None: setattr(self, name, _numbers(getattr(self, name), size, name))
+        if self.distances is not None and (np.shape(self.distances) != (n,m) or not np.isfinite(self.distances).all()): raise ValueError(f'distances are numbers ({n},{m}), a row a query; got {np.shape(self.distances)}, or NaN or infinity among them')
         if self.metric == 'cosine': self.query, self.gallery = (o/np.maximum(np.linalg.norm(o, axis=1, keepdims=True), 1e-12) for o in (self.query, self.gallery))
         self._by = np.argsort(self.gallery_ids, kind='stable')
         self._norms = (self.gallery**2).sum(1) if self.metric == 'euclidean' else 1
         self._out = np.isin(self.gallery_ids, list(self.junk))
     def __repr__(self): return f'{len(self.query)} queries in {len(self.gallery)} pictures of {len(np.unique(self.gallery_ids[~self._out]))}, {self.metric}{"" if self.query_cams is None else ", by camera"}'
 
-# %% ../../nbs/metrics/150_reid.ipynb #9736a046
+# %% ../../nbs/metrics/150_reid.ipynb #236269ce
 def _same_pairs(s, rows):
     "(place in `rows`, row of the gallery) of pictures of the same identity"
     ids = s.gallery_ids[s._by]
@@ -72,23 +74,25 @@ def _same_pairs(s, rows):
     r = np.repeat(np.arange(len(rows)), many)
     return r, s._by[np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many) + begin[r]]
 
+def _far(s, rows):
+    "Distances of some queries to the gallery, up to what is the same for a whole row"
+    if s.distances is not None: return np.array(s.distances[rows], copy=True)
+    far = s.query[rows] @ s.gallery.T
+    far *= -2 if s.metric == 'euclidean' else -1
+    far += s._norms
+    return far
+
 def _blocks(s):
     "Yield (rows of queries, distances with infinity where nothing counts, the pairs that are right) block by block"
     size = max(1, int(s.memory*1e6)//max(1, len(s.gallery)*s.gallery.itemsize))
     for at in range(0, len(s.query), size):
         rows = np.arange(at, min(at+size, len(s.query)))
-        far = s.query[rows] @ s.gallery.T
-        if s.metric == 'euclidean': far *= -2
-        else: np.negative(far, out=far)
-        far += s._norms
+        far = _far(s, rows)
         far[:,s._out] = np.inf
         r, c = _same_pairs(s, rows)
         ok = ~s._out[c]
         if s.query_cams is not None: ok &= s.query_cams[rows][r] != s.gallery_cams[c]
-        if s.own is not None:
-            ok &= s.own[rows][r] != c
-            itself = np.flatnonzero(s.own[rows] >= 0)
-            far[itself, s.own[rows][itself]] = np.inf
+        if s.own is not None: ok &= s.own[rows][r] != c
         far[r[~ok], c[~ok]] = np.inf
         yield rows, far, r[ok], c[ok]
 

@@ -21,7 +21,7 @@ from pycocotools import mask as rle_tools
 from ..core.masks import as_rle, mask_areas
 from .video_ap import AP_RECALLS, AP_THRESHOLDS, greedy_matches, precision_at_recalls
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #49fbd74f
+# %% ../../nbs/metrics/142_vis_ap.ipynb #589955e6
 def _rle(seg, size, where):
     "A mask as compressed run lengths, None for no mask"
     if not seg: return None
@@ -43,24 +43,33 @@ def _masks(tracks, what):
     if there: area[np.array([[bool(s) for s in row] for row in out])] = _areas(there)
     return out, area, sizes
 
+def _shared(d, d_area, g, g_area):
+    "Pixels that tracks and objects have in common over all frames (d,g)"
+    inter = np.zeros((len(d), len(g)))
+    for t in range(d_area.shape[1]):
+        i, j = np.flatnonzero(d_area[:,t]), np.flatnonzero(g_area[:,t])
+        if not len(i) or not len(j): continue
+        share = rle_tools.iou([d[k][t] for k in i], [g[k][t] for k in j], [1]*len(j))
+        inter[i[:,None],j] += np.rint(share*d_area[i,t,None])
+    return inter
+
 def video_mask_ious(
     pred, # tracks: dicts with `segmentations`, a mask or None for each frame
     truth, # objects: the same
+    same_category:bool=False, # compare tracks and objects of one `category_id` only; the others have 0
 )->tuple: # (IoU (d,g), areas of the tracks (d,frames), areas of the objects (g,frames))
     "Intersections over unions of all frames, of every track with every object; `ValueError` for masks of several sizes and other lengths"
     (d, d_area, d_size), (g, g_area, g_size) = _masks(pred, 'track'), _masks(truth, 'object')
     if d and g and d_area.shape[1] != g_area.shape[1]: raise ValueError(f'tracks have {d_area.shape[1]} frames, objects {g_area.shape[1]}')
     if len(d_size | g_size) > 1: raise ValueError(f'masks of the tracks are {min(d_size)}, of the objects {min(g_size)}, height and width')
-    inter = np.zeros((len(d), len(g)))
-    for t in range(d_area.shape[1] if d and g else 0):
-        i, j = np.flatnonzero(d_area[:,t]), np.flatnonzero(g_area[:,t])
-        if not len(i) or not len(j): continue
-        share = rle_tools.iou([d[k][t] for k in i], [g[k][t] for k in j], [1]*len(j))
-        inter[np.ix_(i, j)] += np.rint(share*d_area[i,t,None])
+    inter, (a, b) = np.zeros((len(d), len(g))), ([t['category_id'] if same_category else 0 for t in o] for o in (pred, truth))
+    for c in set(a) & set(b):
+        i, j = ([k for k,x in enumerate(o) if x == c] for o in (a, b))
+        inter[np.ix_(i, j)] = _shared([d[k] for k in i], d_area[i], [g[k] for k in j], g_area[j])
     union = d_area.sum(1)[:,None] + g_area.sum(1) - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0), d_area, g_area
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #3a983658
+# %% ../../nbs/metrics/142_vis_ap.ipynb #f85c8caa
 #: Bounds of the mean area of a mask, square pixels
 VIS_AREAS = dict(all=(0, 1e10), small=(0, 128**2), medium=(128**2, 256**2), large=(256**2, 1e10))
 
@@ -95,7 +104,7 @@ def vis_matches(
     by, rank, score, label = _order(pred, max_dets)
     pred, score, label = [pred[k] for k in by], score[by], label[by]
     object_label = np.array([t['category_id'] for t in truth], np.int64)
-    iou, d_area, g_area = video_mask_ious(pred, truth)
+    iou, d_area, g_area = video_mask_ious(pred, truth, True)
     d_area, lo, hi = _mean_area(d_area), *np.array(list(areas.values()), float).T[:,:,None]
     g_area = np.array([_listed_area(t, a) for t,a in zip(truth, _mean_area(g_area))], float)
     crowd = np.array([bool(t.get('iscrowd')) for t in truth], bool)

@@ -1,6 +1,6 @@
 """A square around the target, as SiamFC, STARK and DiMP cut it, and how training shakes, blurs and colours it
 
-A tracker sees the target and what surrounds it, at one size: a square around the box, brought to a fixed number of pixels. Three ways of it, each a pair of functions, one for pixels and one for the box: `crop_siamfc` and `siamfc_box`, `crop_stark` and `stark_box`, `crop_dimp` and `dimp_box`. `jitter_box` displaces the square, so that the target is not always in its middle; `shift_scale_region` does it after the crop. The steps `CropLikeSiamFC`, `SeqCropLikeStark`, `CropLikeDiMP`, `SeqBboxJitter`, `SeqShiftScaleAug`, `SeqColorAug`, `SeqBlurAug`, `GrayAug`, `BrightnessAug` do it to all frames of a sample: `imgs`, a list, since templates and search frames differ in size, and `gt_bboxes` (t,4), x1 y1 x2 y2. `LoadFrames` reads them. Pictures are RGB, uint8 or float32. The page before chooses the frames.
+A tracker sees the target and what surrounds it, at one size: a square around the box, brought to a fixed number of pixels. Three ways of it, each a pair of functions, one for pixels and one for the box: `crop_siamfc` and `siamfc_box`, `crop_stark` and `stark_box`, `crop_dimp` and `dimp_box`. `jitter_box` displaces the square, so that the target is not always in its middle; `shift_scale_region` does it after the crop. The steps `CropLikeSiamFC`, `SeqCropLikeStark`, `CropLikeDiMP`, `SeqBboxJitter`, `SeqShiftScaleAug`, `SeqColorAug`, `SeqBlurAug`, `GrayAug`, `BrightnessAug` do it to all frames of a sample: `imgs`, a list, since templates and search frames differ in size, and `gt_bboxes` (t,4), x1 y1 x2 y2. `LoadSOTFrames` reads them. Pictures are RGB, uint8 or float32. The page before chooses the frames.
 
 Docs: https://vidnb.github.io/vidnb/transforms/sot_crops.html.md"""
 
@@ -8,7 +8,7 @@ Docs: https://vidnb.github.io/vidnb/transforms/sot_crops.html.md"""
 
 # %% auto #0
 __all__ = ['context_edge', 'crop_siamfc', 'siamfc_box', 'square_edge', 'crop_stark', 'stark_box', 'dimp_area', 'crop_dimp',
-           'dimp_box', 'jitter_box', 'shift_scale_region', 'LoadFrames', 'CropLikeSiamFC', 'SeqBboxJitter',
+           'dimp_box', 'jitter_box', 'shift_scale_region', 'LoadSOTFrames', 'CropLikeSiamFC', 'SeqBboxJitter',
            'SeqCropLikeStark', 'CropLikeDiMP', 'SeqShiftScaleAug', 'blur_cross', 'SeqColorAug', 'SeqBlurAug', 'GrayAug',
            'BrightnessAug']
 
@@ -172,7 +172,7 @@ def _each(step, results, *lists):
 
 def _rng(step, results): return as_generator(step.seed if results.get('rng') is None else results['rng'])
 
-class LoadFrames(Step):
+class LoadSOTFrames(Step):
     "Read the pictures `img_path`, on disk or at URLs: adds `imgs`, a list of (h,w,3) uint8 RGB, and `img_shape` of each"
     reads, writes = ('img_path',), ('imgs', 'img_shape')
     def __call__(self, results:dict)->dict:

@@ -9,11 +9,11 @@ Docs: https://vidnb.github.io/vidnb/transforms/track_packing.html.md"""
 # %% auto #0
 __all__ = ['TRACK_META_KEYS', 'read_pictures', 'LoadFrames', 'LoadTrackAnnotations', 'PackTrackInputs']
 
-# %% ../../nbs/transforms/276_track_packing.ipynb #a43ec117
+# %% ../../nbs/transforms/276_track_packing.ipynb #8a0c6296
 import os
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
+from ..core.masks import as_rle, decode_masks
 from ..core.structures import InstanceData, TrackDataSample
 from .compose import Step
 from .decoding import with_imgs
@@ -49,12 +49,13 @@ class LoadFrames(Step):
     reads, writes = ('img_path', 'frame_id'), ('imgs', 'original_shape', 'img_shape')
     def __call__(self, results:dict)->dict: return with_imgs(results, read_pictures(_each(results['img_path']), _each(results['frame_id'])))
 
-# %% ../../nbs/transforms/276_track_packing.ipynb #7ac4eae6
+# %% ../../nbs/transforms/276_track_packing.ipynb #7d9a007c
 def _bitmap(seg, hw):
     "A segmentation as a mask (h,w) uint8"
     if seg is None: return np.zeros(hw, np.uint8)
-    if isinstance(seg, list): return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(seg, *hw)))
-    return coco_mask.decode(coco_mask.frPyObjects(seg, *seg['size']) if isinstance(seg['counts'], list) else seg)
+    mask = decode_masks([as_rle(seg, *hw)])[0]
+    if mask.shape != tuple(hw): raise ValueError(f'a mask is {mask.shape[1]}x{mask.shape[0]}, its picture {hw[1]}x{hw[0]}')
+    return mask.astype(np.uint8)
 
 def _instances(given):
     "Instances of a frame, if they came as dicts as well"
@@ -69,23 +70,25 @@ class LoadTrackAnnotations(Step):
     def __init__(self,
         with_instance_id:bool=False, # add `gt_instances_id` (n,) int64
         with_mask:bool=False, # add `gt_masks` (n,h,w) uint8
+        with_bbox:bool=True, # False: no boxes
+        with_label:bool=True, # False: no labels
     ):
-        self.with_instance_id, self.with_mask = with_instance_id, with_mask
-        self.reads = ('instances', 'original_shape') if with_mask else ('instances',)
-        self.writes = ('gt_bboxes', 'gt_bboxes_labels', 'gt_ignore_flags', 'gt_img_idx') + ('gt_instances_id',)*with_instance_id + ('gt_masks',)*with_mask
+        self.with_mask, self.reads = with_mask, ('instances', 'original_shape') if with_mask else ('instances',)
+        wanted = dict(gt_bboxes=with_bbox, gt_bboxes_labels=with_label, gt_ignore_flags=True, gt_img_idx=True, gt_instances_id=with_instance_id, gt_masks=with_mask)
+        self.writes = tuple(k for k,w in wanted.items() if w)
     def __call__(self, results:dict)->dict:
         given = results['instances']
         frames = [given] if isinstance(given, InstanceData) or not given or isinstance(given[0], dict) else given
         frames = [_instances(f) for f in frames]
         join = lambda k, dtype: np.concatenate([np.asarray(f[k], dtype) for f in frames])
         out = dict(gt_bboxes=join('bbox', np.float32), gt_bboxes_labels=join('bbox_label', np.int64), gt_ignore_flags=join('ignore_flag', bool), gt_img_idx=np.repeat(np.arange(len(frames)), [len(f) for f in frames]))
-        if self.with_instance_id: out['gt_instances_id'] = join('instance_id', np.int64)
+        if 'gt_instances_id' in self.writes: out['gt_instances_id'] = join('instance_id', np.int64)
         if self.with_mask:
             hw = results['original_shape']
             out['gt_masks'] = np.array([_bitmap(m, hw) for f in frames for m in f.get('mask', [None]*len(f))], np.uint8).reshape(-1, *hw)
-        return dict(results, **out)
+        return dict(results, **{k: out[k] for k in self.writes})
 
-# %% ../../nbs/transforms/276_track_packing.ipynb #99d45edb
+# %% ../../nbs/transforms/276_track_packing.ipynb #feb2f311
 TRACK_META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction', 'frame_id', 'is_video_data', 'video_id', 'video_length', 'instances', 'num_left_ref_imgs', 'frame_stride')
 _fields = dict(gt_bboxes='bboxes', gt_bboxes_labels='labels', gt_instances_id='instances_id', gt_masks='masks')
 
@@ -117,7 +120,7 @@ class PackTrackInputs(Step):
         parts = {'': (0, self.n_key), f'{self.ref_prefix}_': (self.n_key, n)}
         packed = TrackDataSample(metainfo={pre+k:v for pre,(a,b) in parts.items() if b > a for k,v in self.facts(results, n, a, b).items()})
         for pre,(a,b) in parts.items():
-            if 'gt_bboxes' in results: self.put_truth(packed, results, pre, a, b)
+            if 'gt_img_idx' in results: self.put_truth(packed, results, pre, a, b)
             if 'padding_mask' in results and b > a: packed.set_field(torch.as_tensor(np.stack(results['padding_mask'][a:b])), f'{pre}padding_mask')
         return dict(inputs={f'{pre}img': x[a:b] for pre,(a,b) in parts.items() if b > a}, data_samples=packed)
 
