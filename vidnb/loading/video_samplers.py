@@ -59,7 +59,9 @@ class VideoSampler(Sampler):
         self.world_size, self.rank = _dist_info()
         self.dataset, self.seed = dataset, seed
         self.lengths, self.paired = frames_per_video(dataset)
-        self.videos = share_videos(self.lengths, self.world_size)[self.rank]
+        share_videos(self.lengths, self.world_size)   # an error at once, if there are too few
+    @property
+    def videos(self)->np.ndarray: return share_videos(self.lengths, self.world_size)[self.rank]
     @property
     def num_videos(self)->int: return len(self.lengths)
     def __len__(self): return int(self.lengths[self.videos].sum())
