@@ -85,7 +85,8 @@ def mask_areas(
     rles, # n RLEs
 )->np.ndarray: # (n,) int64, pixels
     "How many pixels each mask has"
-    return np.asarray(coco_mask.area(list(rles)), np.int64).reshape(-1)
+    rles = list(rles)   # pycocotools takes at most 255 at a time
+    return np.concatenate([np.asarray(coco_mask.area(rles[k:k+255]), np.int64).reshape(-1) for k in range(0, max(1, len(rles)), 255)])
 
 def mask_boxes(
     rles, # n RLEs
