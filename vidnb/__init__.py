@@ -7,8 +7,7 @@ Modules:
 - `vidnb.bench.bench_data`: From a file to a 224-pixel clip in bytes: vidnb beside decord, torchcodec and OpenCV, on the same frames, in the same run
 - `vidnb.bench.bench_metrics`: From result files to the scores of a tracking benchmark, beside the official tool, on the same files in the same run
 - `vidnb.bench.bench_models`: Scores and a training step of the known networks: vidnb beside torchvision and PyTorchVideo, and beside itself in other number formats and memory layouts
-- `vidnb.bench.bench_reid`: mAP, CMC and mINP of a gallery of the size of Market-1501, beside a loop over queries, in the same run
-- `vidnb.bench.bench_sot`: LaSOT's 685,360 frames, from boxes to curves, beside the loops over frames that toolkits are made of
+- `vidnb.bench.bench_scores`: Curves of single-object trackers on a set of LaSOT's size, and mAP and CMC in a gallery of Market-1501's, beside loops over frames and queries, in the same run
 - `vidnb.bench.bench_tal`: Recall, average precision, suppression, proposals and their features beside the loops they came from, in one run and with the same results
 - `vidnb.bench.bench_training`: What a learner with its callbacks costs beside a bare loop, how long a step waits for data, two processes beside one, and what a GPU makes of it
 - `vidnb.bench.bench_video`: From files of masks to mask AP, beside the official tool, on the same files in the same run
