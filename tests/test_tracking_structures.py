@@ -293,7 +293,7 @@ def test_damaged_scene_by_the_rules(scene):
 
 def packed(**kw):
     "A dataset over a real film: references, pictures, boxes, packing"
-    chain = [dict(type='LoadFrames'), dict(type='LoadTrackAnnotations', with_instance_id=True), dict(type='PackTrackInputs')]
+    chain = [dict(type='LoadTrackFrames'), dict(type='LoadTrackAnnotations', with_instance_id=True), dict(type='PackTrackInputs')]
     return MOTChallengeDataset(ref_img_sampler=dict(frame_range=2, num_ref_imgs=2, method='bilateral_uniform'), pipeline=chain, **kw)
 
 @pytest.mark.parametrize('context', ['fork', 'spawn'] if sys.platform == 'linux' else ['spawn'])

@@ -92,7 +92,7 @@ def get(self:DataElement,
     "A field or fact, or `default`"
     return self._data.get(name, self._meta.get(name, default))
 
-# %% ../../nbs/core/030_structures.ipynb #9e7cb7c2
+# %% ../../nbs/core/030_structures.ipynb #96c844ab
 @patch
 def pop(self:DataElement,
     name:str, # of a field
@@ -130,6 +130,7 @@ def to_dict(self:DataElement)->dict:
     "Fields as a dict, nested ones too"
     return {k: v.to_dict() if isinstance(v, DataElement) else v for k,v in self._data.items()}
 
+# %% ../../nbs/core/030_structures.ipynb #1d575f04
 @patch
 def new(self:DataElement,
     metainfo:dict=None, # facts; None: those of `self`
@@ -151,7 +152,7 @@ def update(self:DataElement,
     self.set_metainfo(other._meta)
     for k,v in other._data.items(): setattr(self, k, v)
 
-# %% ../../nbs/core/030_structures.ipynb #e6b8ad78
+# %% ../../nbs/core/030_structures.ipynb #f551fbe3
 @patch
 def apply(self:DataElement,
     fn, # function of a tensor or array
@@ -171,6 +172,8 @@ def cpu(self:DataElement):
 def cuda(self:DataElement):
     "Tensors on the GPU"
     return self.to('cuda')
+
+# %% ../../nbs/core/030_structures.ipynb #fa822f42
 @patch
 def detach(self:DataElement):
     "Tensors without their history"
@@ -282,7 +285,7 @@ class ReIDDataSample(DataElement):
         if name == 'pred_feature' and not _is_tensor(value): raise ValueError(f'pred_feature is a tensor; got {type(value).__name__}')
         return super()._check(name, value)
 
-# %% ../../nbs/core/030_structures.ipynb #97998765
+# %% ../../nbs/core/030_structures.ipynb #57de9738
 def _as_label(value, num_classes=None):
     "A label as a tensor (n,) int64"
     import torch
@@ -293,6 +296,7 @@ def _as_label(value, num_classes=None):
     if bool((label < 0).any()) or (num_classes is not None and int(label.max()) >= num_classes): raise ValueError(f'labels are {label.tolist()}; they are 0 to {"..." if num_classes is None else num_classes-1}')
     return label.long()
 
+# %% ../../nbs/core/030_structures.ipynb #55388280
 def _put(sample, **kw):
     "Fields of the `gt_label` of a sample"
     if 'gt_label' not in sample: sample.gt_label = LabelData()

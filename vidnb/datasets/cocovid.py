@@ -120,7 +120,7 @@ def _of_instances(anns, of, imgs, videos):
     by_video = {v: list(dict.fromkeys(ws)) for v,ws in group_rows(video, who).items() if v is not None} if videos else {}
     return defaultdict(list, {v: by_video.get(v, []) for v in videos}), defaultdict(list, group_rows(who, of))
 
-# %% ../../nbs/datasets/340_cocovid.ipynb #e3831847
+# %% ../../nbs/datasets/340_cocovid.ipynb #7ac2504c
 def _several(ids):
     "One id or many, as a list, each once"
     return list(dict.fromkeys(ids)) if hasattr(ids, '__iter__') and not isinstance(ids, str) else [ids]
@@ -151,6 +151,7 @@ def get_img_ids_from_vid(self:CocoVID,
     if len(set(at)) < len(at): raise ValueError(f'video {vidId!r} has two images with frame_id {next(f for f in at if at.count(f) > 1)}')
     return [images[i]['id'] for i in np.argsort(at).tolist()]
 
+# %% ../../nbs/datasets/340_cocovid.ipynb #ae0b8f69
 @patch
 def get_ins_ids_from_vid(self:CocoVID,
     vidId, # id of a video

@@ -106,12 +106,13 @@ def read_boxes(
         left &= ~bad
     return SharedColumns(**{k:v[left] for k,v in cols.items()}), left, dropped
 
-# %% ../../nbs/datasets/342_video_dataset.ipynb #c6dfb498
+# %% ../../nbs/datasets/342_video_dataset.ipynb #303d1586
 KEY_SAMPLER = MappingProxyType(dict(interval=1))
 REF_SAMPLER = MappingProxyType(dict(num_ref_imgs=2, frame_range=9, filter_key_img=True, method='bilateral_uniform'))
 #: what a sample has at the start of a pipeline
 TRACK_KEYS = ('img_path', 'img_id', 'video_id', 'frame_id', 'video_length', 'height', 'width', 'file_name', 'instances', 'is_video_data', 'sample_idx', 'modality')
 
+# %% ../../nbs/datasets/342_video_dataset.ipynb #e5dc51fe
 class BaseVideoDataset(torch.utils.data.Dataset):
     "Key frames of the videos of `ann_file`, with references, through `pipeline`"
     METAINFO = MappingProxyType({})
@@ -146,11 +147,17 @@ class BaseVideoDataset(torch.utils.data.Dataset):
         step = self.key_img_sampler.get('interval', 1)
         if not isinstance(step, int) or step < 1: raise ValueError(f'key_img_sampler: interval is {step!r}; it is a whole number from 1')
         if self.ref_img_sampler is not None: reference_frames(0, 1, **self.ref_img_sampler)
-    def keep(self, cols:dict)->np.ndarray: return np.ones(len(cols['frame']), bool)
-    def key_frames(self, images:list, frame_id)->np.ndarray: return (frame_id < 0) | (frame_id % self.key_img_sampler.get('interval', 1) == 0)
-    def path_of(self, image:dict)->str: return join_path(self.img_root or None, image['file_name'])
+    def keep(self, cols:dict)->np.ndarray:
+        "Which annotations count, a mask, from their columns"
+        return np.ones(len(cols['frame']), bool)
+    def key_frames(self, images:list, frame_id)->np.ndarray:
+        "Which of all frames may be key, a mask; `frame_id` is -1 for single pictures"
+        return (frame_id < 0) | (frame_id % self.key_img_sampler.get('interval', 1) == 0)
+    def path_of(self, image:dict)->str:
+        "Where the picture of an entry of `images` is"
+        return join_path(self.img_root or None, image['file_name'])
 
-# %% ../../nbs/datasets/342_video_dataset.ipynb #37105390
+# %% ../../nbs/datasets/342_video_dataset.ipynb #d4acbf2c
 def _frames_of(coco, name):
     "Images of all videos in the order of time, and the number of frames of each video"
     videos = [coco.loadImgs(coco.get_img_ids_from_vid(v)) for v in coco.get_vid_ids()]
@@ -172,6 +179,7 @@ def full_init(self:BaseVideoDataset):
     self._ready = True
     if isinstance(self.ann_file, dict): self.ann_file = {}
 
+# %% ../../nbs/datasets/342_video_dataset.ipynb #9450e2d5
 @patch
 def _read(self:BaseVideoDataset, coco, images, lengths):
     cats = [c for c in coco.dataset['categories'] if not self.metainfo.get('classes') or c['name'] in self.metainfo['classes']]
@@ -191,6 +199,7 @@ def _read(self:BaseVideoDataset, coco, images, lengths):
     self.frames = SharedColumns(frame_id=frame_id, video=video, video_length=length, start=np.searchsorted(self.boxes['frame'], np.arange(len(images))), stop=np.searchsorted(self.boxes['frame'], np.arange(len(images)), 'right'))
     self.valid_data_indices = self._chosen(np.flatnonzero(self.key_frames(images, frame_id) & self.filter_data(sizes)))
 
+# %% ../../nbs/datasets/342_video_dataset.ipynb #77a6818e
 @patch
 def filter_data(self:BaseVideoDataset,
     sizes, # (frames,2) width and height
@@ -208,7 +217,7 @@ def _chosen(self:BaseVideoDataset, valid):
     if len(at) and not (-len(valid) <= at.min() and at.max() < len(valid)): raise ValueError(f'indices go from {at.min()} to {at.max()}; there are {len(valid)} samples')
     return valid[at]
 
-# %% ../../nbs/datasets/342_video_dataset.ipynb #158fcfc3
+# %% ../../nbs/datasets/342_video_dataset.ipynb #42eb0cc8
 @patch
 def frame_info(self:BaseVideoDataset,
     at:int, # number among all frames
@@ -235,6 +244,7 @@ def __len__(self:BaseVideoDataset):
     self.full_init()
     return len(self.valid_data_indices)
 
+# %% ../../nbs/datasets/342_video_dataset.ipynb #070585dc
 @patch(as_prop=True)
 def video_lengths(self:BaseVideoDataset)->np.ndarray: # (videos,) int64; None where `indices` mixed them up
     "How many samples each video has, of those that have any, for samplers of whole videos"
@@ -255,7 +265,7 @@ def __repr__(self:BaseVideoDataset):
     what = f'{len(self)} samples of {len(self.images)} frames, {len(self.boxes)} boxes, {len(self.classes)} classes, {"test" if self.test_mode else "train"}'
     return f'{type(self).__name__}({what}' + (f'; left out: {", ".join(f"{n} {k}" for k,n in self.dropped.items())})' if self.dropped else ')')
 
-# %% ../../nbs/datasets/342_video_dataset.ipynb #603bb1ec
+# %% ../../nbs/datasets/342_video_dataset.ipynb #e8a8be44
 @patch
 def ref_img_sampling(self:BaseVideoDataset,
     idx:int, # number of the sample
@@ -272,6 +282,7 @@ def ref_img_sampling(self:BaseVideoDataset,
     refs = reference_frames(f, data_info['video_length'], frame_range, stride, num_ref_imgs, filter_key_img, method)
     return [{**data_info, **({} if r == f else self.frame_info(at + int(r) - f))} for r in refs]
 
+# %% ../../nbs/datasets/342_video_dataset.ipynb #e1b2fd8e
 @patch
 def prepare_data(self:BaseVideoDataset,
     idx:int, # number of the sample
