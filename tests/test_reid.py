@@ -132,6 +132,22 @@ def test_mot2reid_cuts_what_the_truth_says(crops):
     same(got.shape, want.shape)
     assert np.abs(got-want).mean() < 6      # jpg
 
+def test_mot2reid_of_dancetrack_and_of_mot15(tmp_path):
+    "Names of eight digits; no kinds and no visibility"
+    import cv2
+    rng = np.random.default_rng(0)
+    for name,digits,tail in (('dancetrack0001', 8, '1,1,1'), ('KITTI-17', 6, '1,-1,-1,-1')):
+        seq = tmp_path/name/'train'/name
+        (seq/'gt').mkdir(parents=True)
+        (seq/'img1').mkdir()
+        (seq/'gt'/'gt.txt').write_text(''.join(f'{f},{k},{10*k},5,8,20,{tail}\n' for k in (1,2,3) for f in range(1, 10 if k < 3 else 5)))
+        for f in range(1, 10): cv2.imwrite(str(seq/'img1'/f'{f:0{digits}d}.jpg'), rng.integers(0, 255, (40,60,3)).astype(np.uint8))
+        lists = mot2reid(tmp_path/name, tmp_path/name/'out', val_split=.5)
+        same([len(read_reid_list(p)) for p in lists], [9, 9, 18])
+        same(read_reid_list(lists[1]).path[0], f'{name}_000002/000000.jpg')
+    (seq/'img1'/'000004.jpg').unlink()
+    with expect_error(FileNotFoundError, '000004.jpg is not there or no picture; 2 people are in it'): mot2reid(tmp_path/name, tmp_path/name/'again')
+
 def test_groups_of_real_crops_are_packed(crops):
     data = ReIDDataset(dict(num_ids=4, ins_per_id=2), crops/'meta'/'train.txt', [LoadReIDImage(), PackReIDInputs()], crops/'imgs', seed=0)
     got = data[0]

@@ -180,8 +180,8 @@ from vidnb.learn.localizer import *
 from vidnb.function_commands import *
 from vidnb.bench.bench_video import *
 from vidnb.bench.benchmarks import *
-from vidnb.bench.bench_reid import *
 from vidnb.bench.bench_sot import *
+from vidnb.bench.bench_reid import *
 from vidnb.bench.bench_data import *
 from vidnb.bench.bench_bmn import *
 from vidnb.bench.loader_bench import *

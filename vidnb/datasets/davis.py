@@ -35,7 +35,7 @@ def davis_palette()->np.ndarray: # (256,3) uint8 RGB
     for bit in range(8): out |= (((n >> (3*bit + np.arange(3))) & 1) << (7-bit)).astype(np.uint8)
     return out
 
-# %% ../../nbs/datasets/385_davis.ipynb #77f9bfe3
+# %% ../../nbs/datasets/385_davis.ipynb #08bb0a31
 def _label_map(raw, name):
     "Label map (h,w) uint8 of the bytes of a picture"
     try:
@@ -44,6 +44,7 @@ def _label_map(raw, name):
             return np.asarray(img).astype(np.uint8)*(255 if img.mode == '1' else 1)
     except (UnidentifiedImageError, OSError, SyntaxError) as e: raise ValueError(f'{name} is no picture: {e}') from None
 
+# %% ../../nbs/datasets/385_davis.ipynb #293af269
 @dataclass
 class MaskVideo:
     "Masks of one video, read when they are asked for"
@@ -96,7 +97,7 @@ def write_masks(
         with atomic_path(folder/f'{n}.png') as tmp: img.save(tmp, format='PNG')
     return [folder/f'{n}.png' for n in names]
 
-# %% ../../nbs/datasets/385_davis.ipynb #b075cb20
+# %% ../../nbs/datasets/385_davis.ipynb #b1d606ad
 def read_davis_set(
     path, # text file
 )->list: # names of videos
@@ -118,6 +119,7 @@ def _split_names(root, split, year):
     there = sorted(str(p.relative_to(root)) for p in (Path(root)/'ImageSets').glob('*/*.txt'))
     raise FileNotFoundError(f'{root} has no list {" or ".join(str(p.relative_to(root)) for p in tried)}; there is {", ".join(there) or "none"}')
 
+# %% ../../nbs/datasets/385_davis.ipynb #beec1d7e
 def _masks_folder(root, resolution, unsupervised):
     "The folder below `root` that has the folders of videos"
     for kind in ['Annotations_unsupervised'] if unsupervised else ['Annotations']:
@@ -125,6 +127,7 @@ def _masks_folder(root, resolution, unsupervised):
     if unsupervised: raise FileNotFoundError(f'{root}/Annotations_unsupervised is not there')
     return root
 
+# %% ../../nbs/datasets/385_davis.ipynb #5cb8270f
 def find_masks(
     root, # folder of the benchmark, of results or of one video; or a zip
     split:str=None, # 'train', 'val', 'test-dev', or a text file of names; None: all videos
@@ -165,7 +168,7 @@ def read_ytvos_meta(
             rows.append(dict(video=v, object=int(o), category=d.get('category', 'object'), first=min(d['frames']), last=max(d['frames']), frames=len(d['frames'])))
     return pd.DataFrame(rows, columns=['video', 'object', 'category', 'first', 'last', 'frames'])
 
-# %% ../../nbs/datasets/385_davis.ipynb #d767fa8a
+# %% ../../nbs/datasets/385_davis.ipynb #ef484f9d
 def _mask_rows(maps, first, kinds):
     "A row of boxes of CocoVID for each object of each frame"
     from pycocotools import mask as rle
@@ -178,6 +181,7 @@ def _mask_rows(maps, first, kinds):
                              segmentation=dict(size=[int(o) for o in c['size']], counts=c['counts'].decode())))
     return rows
 
+# %% ../../nbs/datasets/385_davis.ipynb #0fa1b2c2
 def davis2coco(
     root, # folder of DAVIS or of one part of YouTube-VOS
     out, # folder for the json
@@ -200,7 +204,7 @@ def davis2coco(
     kind = f'davis{year}{"_unsupervised" if unsupervised else ""}' if meta is None else 'youtubevos'
     return [write_cocovid(data, Path(out)/f'{kind}_{Path(split).stem if split else "all"}.json')]
 
-# %% ../../nbs/datasets/385_davis.ipynb #9cd8d0c0
+# %% ../../nbs/datasets/385_davis.ipynb #184f5d6a
 def _by_name(truth, pred): return dict(zip(truth, pred.values())) if len(truth) == len(pred) == 1 else pred
 
 def _pair(truth, pred, skip):
@@ -216,6 +220,7 @@ def _pair(truth, pred, skip):
     full[[n in pred.files for n in names]] = b
     return a, full, notes
 
+# %% ../../nbs/datasets/385_davis.ipynb #f9ca629e
 def evaluate_vos(
     truth:dict, # {name: `MaskVideo`}, as `find_masks` gives
     pred:dict, # the same of the results
@@ -234,7 +239,7 @@ def evaluate_vos(
         metrics.add(name, a, b)
     return metrics
 
-# %% ../../nbs/datasets/385_davis.ipynb #3d55fcae
+# %% ../../nbs/datasets/385_davis.ipynb #760700d4
 def _picture(root, resolution, name, frame):
     "The picture of a frame, RGB; None if it is not there"
     homes = [Path(root)/'JPEGImages'/resolution/name, Path(root)/'JPEGImages'/name] if Path(root).is_dir() else []
@@ -253,6 +258,7 @@ def worst_frames(
     rest = sorted((e for e in each if e not in first), key=lambda e: e[2])
     return [(name, int(f), j) for name,f,j in (first + rest)[:n]]
 
+# %% ../../nbs/datasets/385_davis.ipynb #5d81580a
 def _draw_worst(ax, metrics, truth, pred, root, resolution):
     "The worst frames as tiles, truth as outline, prediction as colour"
     tiles, titles = [], []
@@ -271,7 +277,7 @@ def _draw_worst(ax, metrics, truth, pred, root, resolution):
     ax.axis('off')
     return ax
 
-# %% ../../nbs/datasets/385_davis.ipynb #d1d4ff99
+# %% ../../nbs/datasets/385_davis.ipynb #71e9fca8
 def _draw_comparison(ax, all_metrics):
     for name,m in all_metrics.items():
         table = m.table()['J&F'].drop('COMBINED').sort_values()
@@ -281,6 +287,7 @@ def _draw_comparison(ax, all_metrics):
     ax.legend(frameon=False)
     return ax
 
+# %% ../../nbs/datasets/385_davis.ipynb #62ffb706
 def vos_report(
     truth, # folder of DAVIS or YouTube-VOS, or a folder or zip of masks
     pred, # folder or zip of masks, or several of them

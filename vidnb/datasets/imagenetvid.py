@@ -50,7 +50,7 @@ def parse_vid_xml(
         rows.append((int(has.get('trackid') or k), has['name'], x1, y1, x2-x1, y2-y1, has.get('occluded') == '1', has.get('generated') == '1'))
     return *size, rows
 
-# %% ../../nbs/datasets/370_imagenetvid.ipynb #6fa5ede4
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #18847e58
 def _find_list(root, name):
     return next((p for p in (root/'ImageSets'/'VID'/name, root/'Lists'/name, root/'ImageSets'/name, root/name) if p.is_file()), None)
 
@@ -68,6 +68,7 @@ def read_vid_list(
         if int(cells[2]): frames.append(int(cells[2]) - 1)       # 0: the line stands for the whole video
     return out
 
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #43b0cf87
 def _listed(root, split, videos):
     "{video: (xml files in order, frames for training)} of a split"
     names = _find_list(root, 'VID_train_15frames.txt' if split == 'train' else f'VID_{split}_videos.txt')
@@ -87,6 +88,7 @@ def _table(rows):
     boxes = pd.DataFrame(rows, columns=['image', *_xml_columns])
     return boxes.assign(category_id=boxes.wnid.map(_number).fillna(0).astype(np.int64))
 
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #cdb0c1eb
 def read_imagenetvid(
     root, # folder with Annotations/VID and the lists
     split:str='val', # train or val, as the folder is called
@@ -104,7 +106,7 @@ def read_imagenetvid(
             frames.append((v, f'{v}/{p.stem}.JPEG', w, h, t in used))
     return pd.DataFrame(frames, columns=['video', 'file_name', 'width', 'height', 'is_vid_train_frame']), _table(rows)
 
-# %% ../../nbs/datasets/370_imagenetvid.ipynb #e795add8
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #0f5041df
 _one = '''\t<object>
 \t\t<trackid>{0}</trackid>
 \t\t<name>{1}</name>
@@ -131,6 +133,7 @@ _page = '''<annotation>
 {4}</annotation>
 '''
 
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #b2cb0e0e
 def write_imagenetvid(
     frames, # pictures as of `read_imagenetvid`; the names of videos begin with the split
     boxes, # boxes as of `read_imagenetvid`
@@ -160,7 +163,7 @@ def _write_lists(frames, folder):
         with atomic_path(folder/name) as tmp: Path(tmp).write_text('\n'.join(lines) + '\n')
     return [folder/name for name in out]
 
-# %% ../../nbs/datasets/370_imagenetvid.ipynb #c4842bd5
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #3c2b3269
 def imagenet2coco_vid(
     root, # folder with Annotations/VID and ImageSets/VID (or Lists)
     out, # folder for imagenet_vid_<split>.json
@@ -180,6 +183,7 @@ def imagenet2coco_vid(
         files.append(write_cocovid(data, Path(out)/f'imagenet_vid_{s}.json'))
     return files
 
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #3db6950a
 def imagenet2coco_det(
     root, # folder with Annotations/DET and ImageSets/VID/DET_train_30classes.txt (or Lists)
     out, # folder for imagenet_det_30plus1cls.json
@@ -202,13 +206,14 @@ def imagenet2coco_det(
     boxes['category_id'] = boxes.category_id.where(boxes.category_id > 0, 31)
     return [write_cocovid(_pictures_only(cocovid(frames, boxes.drop(columns=['wnid', 'occluded', 'generated']), {k: IMAGENET_VID_CLASSES[w] for w,k in _number.items()} | {31: 'other_categeries'})), Path(out)/'imagenet_det_30plus1cls.json')]
 
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #1d15be98
 def _pictures_only(data):
     "COCO of single pictures, without videos and identities"
     drop = lambda rows, keys: [{k: v for k,v in r.items() if k not in keys} for r in rows]
     cats = [dict(c, encode_name=w) for c,w in zip(data['categories'], [*IMAGENET_VID_CLASSES, None])]
     return dict(images=drop(data['images'], ('video_id', 'frame_id')), annotations=drop(data['annotations'], ('video_id', 'instance_id')), categories=cats)
 
-# %% ../../nbs/datasets/370_imagenetvid.ipynb #dfa4cc0e
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #c0d0a189
 _columns = ['image_id', 'category_id', 'score', 'x', 'y', 'w', 'h']
 
 def _checked_results(df, name, line):
@@ -239,6 +244,7 @@ def _from_entries(rows, name):
     except (TypeError, ValueError): raise ValueError(f'{name} has an entry that is no number') from None
     return _checked_results(pd.DataFrame(table, columns=_columns), name, lambda k: f': entry {k}')
 
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #9e127e3e
 def read_vid_results(
     path, # lines or json, plain, gzip, or a zip with one such file
 )->pd.DataFrame: # image_id, category_id, score, x, y, w, h
@@ -254,6 +260,7 @@ def read_vid_results(
     try: return _from_entries(json.loads(text), name)
     except json.JSONDecodeError as e: raise ValueError(f'{name} is no json file: {e}') from None
 
+# %% ../../nbs/datasets/370_imagenetvid.ipynb #997a245d
 def write_vid_results(
     df, # table with image_id, category_id, score, x, y, w, h
     path, # .txt for lines of the challenge, else json

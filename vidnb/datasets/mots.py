@@ -274,18 +274,18 @@ def mots2coco(
     return [write_cocovid(_cocovid_of(p, benchmark, seqmap), Path(out)/f'{p.resolve().name}_cocoformat.json') for p in parts]
 
 # %% ../../nbs/datasets/357_mots.ipynb #e791360c
-def _on_ignored(regions, tr):
+def _on_ignored(regions, tr_frame, a):
     "Which masks of a tracker lie in ignored regions with more than half of their pixels"
     parts = _regions(regions.frame.to_numpy(), mots_rles(regions), np.ones(len(regions), bool))
-    a, b, frame = mots_rles(tr), [*parts.values()], np.array([*parts], np.int64)
-    i, j, iou = frame_mask_ious(tr.frame.to_numpy(), a, frame, b)
-    area, out = mask_areas(a), np.zeros(len(tr), bool)
+    b, frame = [*parts.values()], np.array([*parts], np.int64)
+    i, j, iou = frame_mask_ious(tr_frame, a, frame, b)
+    area, out = mask_areas(a), np.zeros(len(a), bool)
     out[i[2*shared_pixels(iou, area[i], mask_areas(b)[j]) > area[i]]] = True
     return out
 
-def _masks_for_boxes(scene, gt, tr):
+def _masks_for_boxes(scene, a, b):
     "The scene with the overlap of masks in place of that of their boxes"
-    iou = pair_mask_ious(mots_rles(gt), mots_rles(tr), scene.i, scene.j, scene.gt_frame[scene.i])
+    iou = pair_mask_ious(a, b, scene.i, scene.j, scene.gt_frame[scene.i])
     return MOTScene(scene.gt_frame, scene.gt_id, scene.tr_frame, scene.tr_id, scene.i[iou > 0], scene.j[iou > 0], iou[iou > 0], scene.n_frames)
 
 def mots_scene(
@@ -304,9 +304,10 @@ def mots_scene(
         raise ValueError(f'the result has pictures of {tr.height.iloc[0]} x {tr.width.iloc[0]} pixels, truth of {gt.height.iloc[0]} x {gt.width.iloc[0]}')
     regions = gt[gt.cls == _ignore]
     gt, tr = (o[o.cls == cls].sort_values('frame', kind='stable').reset_index(drop=True) for o in (gt, tr))
-    sides = [(o.frame.to_numpy(), o.id.to_numpy(), mask_boxes(mots_rles(o))) for o in (gt, tr)]
-    scene = _masks_for_boxes(mot_scene(*sides[0], *sides[1], n_frames), gt, tr)
-    return scene.keep(np.ones(len(gt), bool), ~_on_ignored(regions, tr)) if len(regions) and len(tr) else scene
+    a, b = mots_rles(gt), mots_rles(tr)
+    side = lambda o, rles: (o.frame.to_numpy(), o.id.to_numpy(), mask_boxes(rles))
+    scene = _masks_for_boxes(mot_scene(*side(gt, a), *side(tr, b), n_frames), a, b)
+    return scene.keep(np.ones(len(gt), bool), ~_on_ignored(regions, tr.frame.to_numpy(), b)) if len(regions) and len(tr) else scene
 
 # %% ../../nbs/datasets/357_mots.ipynb #56cd1daf
 #: {column of a table: score it shows}; CLEAR has names of its own for masks

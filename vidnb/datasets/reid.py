@@ -59,7 +59,7 @@ def write_reid_list(
     with atomic_path(path) as tmp: Path(tmp).write_text(''.join(f'{p} {k}\n' for p,k in zip(table.path, table.id)), encoding='utf-8')
     return path
 
-# %% ../../nbs/datasets/390_reid.ipynb #5bc559eb
+# %% ../../nbs/datasets/390_reid.ipynb #d5819da1
 _market = dict(bounding_box_train='train', query='query', bounding_box_test='gallery')
 
 def _names(root):
@@ -76,6 +76,7 @@ def _find_market(root):
         if (home := n.split('/')[-2] if '/' in n else '') in _market: folders.setdefault(home, []).append(n)
     return pd.concat([parse_reid_names(v).assign(split=_market[k]) for k,v in folders.items()]) if folders else None
 
+# %% ../../nbs/datasets/390_reid.ipynb #c7c5a35e
 def _find_msmt(root):
     tables = []
     for split,kind in dict(train='train', val='train', query='test', gallery='test').items():
@@ -115,7 +116,7 @@ def count_reid(
     return table.groupby('split', sort=False).apply(lambda t: pd.Series(dict(pictures=len(t), people=t.id[t.id >= 0].nunique(),
         cameras=t.camera[t.camera >= 0].nunique(), junk=int((t.id < 0).sum()))), include_groups=False)
 
-# %% ../../nbs/datasets/390_reid.ipynb #97fdd77a
+# %% ../../nbs/datasets/390_reid.ipynb #b5b63d38
 def _people(gt, threshold):
     "Boxes of pedestrians that are visible enough; MOT15 has neither kinds nor visibility, and all its boxes are"
     kinds = gt.cls.isin([1, -1])
@@ -131,7 +132,8 @@ def _cut(folder, people, out):
     "Write the crops of one video; frame by frame, each picture is read once"
     info = read_seqinfo(folder) if (folder/'seqinfo.ini').is_file() else {}
     for f,rows in people.groupby('frame'):
-        file = folder/info.get('imDir', 'img1')/f'{f:06d}{info.get("imExt", ".jpg")}'
+        files = [folder/info.get('imDir', 'img1')/f'{f:0{digits}d}{info.get("imExt", ".jpg")}' for digits in (6, 8)]     # DanceTrack has eight
+        file = next((p for p in files if p.is_file()), files[0])
         img = cv2.imread(str(file))
         if img is None: raise FileNotFoundError(f'{file} is not there or no picture; {len(rows)} people are in it')
         for path,box in zip(rows.path, xywh2xyxy(rows[['x', 'y', 'w', 'h']].to_numpy())):

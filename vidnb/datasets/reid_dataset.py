@@ -50,7 +50,7 @@ def stack_features(
     rows = [o.detach().cpu().numpy() if hasattr(o, 'detach') else np.asarray(o) for o in results]
     return np.concatenate([np.atleast_2d(o) for o in rows])
 
-# %% ../../nbs/datasets/391_reid_dataset.ipynb #d79475d2
+# %% ../../nbs/datasets/391_reid_dataset.ipynb #24da6cc9
 class ReIDDataset(BaseDataset):
     "Pictures with labels; with `triplet_sampler` each sample is a group, whose values are lists"
     def __init__(self,
@@ -82,6 +82,7 @@ class ReIDDataset(BaseDataset):
         place = (lambda p: as_url(p, 'zip', self.data_prefix)) if packed else self.path_of
         return [dict(img_path=place(p), gt_label=int(k)) for p,k in zip(table.path, table.id)]
 
+# %% ../../nbs/datasets/391_reid_dataset.ipynb #f2046aab
 @patch
 def one(self:ReIDDataset,
     idx:int, # which picture
@@ -99,6 +100,7 @@ def sample(self:ReIDDataset,
     group = [self.one(i) for i in triplet_sampling(self.video_infos[idx]['gt_label'], self.index_dic, **self.triplet_sampler, seed=self.rng)]
     return {k: [o[k] for o in group] for k in group[0]}
 
+# %% ../../nbs/datasets/391_reid_dataset.ipynb #7e2d2754
 @patch
 def evaluate(self:ReIDDataset,
     results, # features, one row a picture, in the order of the dataset: array, tensor or list of them

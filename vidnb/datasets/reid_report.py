@@ -24,7 +24,7 @@ from ..metrics.report import EvalReport
 from ..metrics.reranking import rerank_distances
 from ..video.files import as_url, file_bytes
 
-# %% ../../nbs/datasets/392_reid_report.ipynb #c3839bc3
+# %% ../../nbs/datasets/392_reid_report.ipynb #e2f712aa
 def _checked(x, path):
     if x.ndim != 2 or x.dtype.kind not in 'fiu': raise ValueError(f'{path}: features are numbers (n,d); got {x.shape} {x.dtype}')
     return x
@@ -38,6 +38,7 @@ def _read_npz(path):
     if paths.shape != (len(x),) or paths.dtype.kind != 'U': raise ValueError(f'{path}: paths are text, one for each of {len(x)} features; got {paths.shape} {paths.dtype}')
     return x, paths.tolist()
 
+# %% ../../nbs/datasets/392_reid_report.ipynb #85d9e23f
 def _read_csv(path):
     lines = [(n, l) for n,l in enumerate(_text(path).splitlines(), 1) if l.strip()]
     cells = [(n, l.split(',')) for n,l in lines]
@@ -64,6 +65,7 @@ def read_reid_features(
     try: return _checked(np.load(path, allow_pickle=False), path), None
     except (EOFError, ValueError) as e: raise ValueError(f'{path}: {e}' if str(path) not in str(e) else str(e)) from None
 
+# %% ../../nbs/datasets/392_reid_report.ipynb #2eea4f87
 def write_reid_features(
     features, # (n,d) array
     paths, # of the pictures (n,)
@@ -100,7 +102,7 @@ def read_reid_truth(
     if split is not None and split not in there: raise ValueError(f'{path} has no split {split!r}; it has {", ".join(map(repr, there))}')
     return (table if split is None else table[table.split == split]).reset_index(drop=True)
 
-# %% ../../nbs/datasets/392_reid_report.ipynb #bfdc1859
+# %% ../../nbs/datasets/392_reid_report.ipynb #6e0bd25d
 def _rows(paths, truth, name):
     "Row of the features for each picture of the truth, and how many features have no picture"
     def look_up(keys, wanted):
@@ -116,6 +118,7 @@ def _rows(paths, truth, name):
         raise ValueError(f'{name} has no feature of {lost[0]}{f" and of {len(lost)-1} more" if len(lost) > 1 else ""}; its pictures are called {paths[0]}, ...')
     return rows.astype(np.int64), len(paths) - len(wanted)
 
+# %% ../../nbs/datasets/392_reid_report.ipynb #92955d2b
 def features_of(
     truth:pd.DataFrame, # of `read_reid_truth`
     path, # file of features
@@ -143,7 +146,7 @@ def reid_search(
     cams = (cams[q], cams[g]) if both and (cams >= 0).all() else (None, None)
     return ReIDSearch(features[q], features[g], ids[q], ids[g], *cams, metric=metric, own=None if both else np.arange(len(q))), q, g
 
-# %% ../../nbs/datasets/392_reid_report.ipynb #096b4ba3
+# %% ../../nbs/datasets/392_reid_report.ipynb #1a823dab
 def _image(root, path):
     "A picture of the data set, RGB; grey where it cannot be read"
     try:
@@ -168,11 +171,13 @@ def _people_table(ranks, ids):
     rows = ranks.assign(id=ids)[ranks.right > 0].groupby('id').agg(mAP=('ap', 'mean'), mINP=('inp', 'mean'), R1=('first', lambda o: (o <= 1).mean()), queries=('ap', 'size'))
     return rows.sort_values(['mAP', 'mINP'], kind='stable')
 
+# %% ../../nbs/datasets/392_reid_report.ipynb #0215fad3
 def _reranked(search, name):
     "The same search by re-ranked distances"
     if search.own is not None: raise ValueError(f'{name} has no queries and gallery; there is nothing to re-rank')
     return replace(search, distances=rerank_distances(search.query, search.gallery))
 
+# %% ../../nbs/datasets/392_reid_report.ipynb #a8d05d45
 def reid_report(
     truth, # folder or zip of a data set, .txt list, or .csv table with path, id, and maybe camera and split
     pred, # features of its pictures: .npz, .npy or .csv, or several of them
@@ -198,6 +203,7 @@ def reid_report(
     figures = {'CMC': lambda ax: plot_cmc(each if len(each) > 1 else each[first], ax=ax), 'worst queries': lambda ax: _draw_worst(ax, home, table, search, each[first], q, g)}
     return EvalReport(f'Re-identification, {len(q)} queries in {len(g)} pictures', tables, figures, notes)
 
+# %% ../../nbs/datasets/392_reid_report.ipynb #3ca5934f
 def _remarks(table, search, ranks):
     "What was counted and what not"
     cams = 'pictures of the same person by the same camera are left out' if search.query_cams is not None else 'no cameras: nothing but the query itself is left out'

@@ -50,7 +50,7 @@ def _true_boxes(data, frames):
     if len(odd := df.image_id[~df.image_id.isin(frames.index)]): raise ValueError(f'the truth has a box in picture {odd.iloc[0]}, which it does not have')
     return _corners(df.join(frames, on='image_id')), notes, known
 
-# %% ../../nbs/datasets/388_video_reports.ipynb #8ecc3722
+# %% ../../nbs/datasets/388_video_reports.ipynb #cb6c707f
 def _names(pred):
     "{name: path} of one or several results"
     paths = [Path(p) for p in ([pred] if isinstance(pred, (str, Path)) else pred)]
@@ -59,6 +59,7 @@ def _names(pred):
         if len(set(names)) == len(names): return dict(zip(names, paths))
     raise ValueError(f'a file of results is given twice: {next(n for n in names if names.count(n) > 1)}')
 
+# %% ../../nbs/datasets/388_video_reports.ipynb #02a5b32a
 def _score_boxes(data, frames, truth, path, rule):
     "(BoxAP, VIDMetrics) of one file of results"
     found = read_vid_results(path)
@@ -75,7 +76,7 @@ def _speed_bars(scores, ax):
     scores.T.plot.bar(ax=ax, rot=0, ylabel='AP', ylim=(0,1))
     return ax
 
-# %% ../../nbs/datasets/388_video_reports.ipynb #ad576214
+# %% ../../nbs/datasets/388_video_reports.ipynb #6789610f
 def vid_report(
     truth, # CocoVID or COCO json, or the folder of ImageNet VID with Annotations and lists
     pred, # boxes: COCO's json of results, or lines of `picture class score xmin ymin xmax ymax`, also zip or gzip; several to compare
@@ -96,6 +97,7 @@ def vid_report(
     speed = pd.DataFrame({n: {'all': m.value[key]} | {s: m.value[f'{key}_{s}'] for s in (VID_SPEEDS if known else ())} for n,(_,m) in scored.items()}).T
     return EvalReport('Video object detection: ' + ', '.join(results), _vid_tables(scored, speed, key, names), _vid_figures(scored, speed), notes)
 
+# %% ../../nbs/datasets/388_video_reports.ipynb #21af3e5e
 def _vid_tables(scored, speed, key, names):
     "Tables of one or several results; for several one column each"
     (box, metrics), one = next(iter(scored.values())), len(scored) == 1
@@ -120,7 +122,7 @@ def _best(values, most=30):
     values = values.dropna().sort_values(ascending=False)
     return values if len(values) <= most else pd.concat([values[:most//2], values[-(most//2):]])
 
-# %% ../../nbs/datasets/388_video_reports.ipynb #ff634944
+# %% ../../nbs/datasets/388_video_reports.ipynb #180d62e0
 def _video_name(v): return Path(v['file_names'][0]).parent.as_posix() if v.get('file_names') and '/' in v['file_names'][0] else str(v['id'])
 
 def _score_tracks(data, path):
@@ -145,6 +147,7 @@ def vis_metrics(
     "Score one file of tracks"
     return _score_tracks(cocovid_to_vis(_vis_truth(truth)), pred)[0]
 
+# %% ../../nbs/datasets/388_video_reports.ipynb #0d676c62
 def vis_report(
     truth, # json of YouTube-VIS or OVIS, or CocoVID with `segmentation` and `instance_id`
     pred, # tracks: json, the zip that is handed in, or the dict of MMTracking 0.x; several to compare

@@ -32,7 +32,7 @@ YTVIS_2021_CLASSES = tuple('airplane bear bird boat car cat cow deer dog duck ea
 #: Categories of OVIS
 OVIS_CLASSES = tuple('Person Bird Cat Dog Horse Sheep Cow Elephant Bear Zebra Giraffe Poultry Giant_panda Lizard Parrot Monkey Rabbit Tiger Fish Turtle Bicycle Motorcycle Airplane Boat Vehicle'.split())
 
-# %% ../../nbs/datasets/380_youtubevis.ipynb #8c6528a5
+# %% ../../nbs/datasets/380_youtubevis.ipynb #59d43287
 def _json(path):
     "Content of a json file"
     path = Path(path)
@@ -46,6 +46,7 @@ def _unique(rows, name, what):
     if len(set(ids)) < len(ids): raise ValueError(f'{name}: {what}: id {next(i for i in ids if ids.count(i) > 1)} stands twice')
     return set(ids)
 
+# %% ../../nbs/datasets/380_youtubevis.ipynb #939f7df7
 def check_youtubevis(
     data, # content of a file
     name='the file', # how messages call it
@@ -68,6 +69,7 @@ def check_youtubevis(
         for k in ('segmentations', 'bboxes', 'areas'):
             if k in a and len(a[k] or []) != length[a['video_id']]: raise ValueError(f'{name}: object {a["id"]} has {len(a[k] or [])} {k}; video {a["video_id"]} has {length[a["video_id"]]} frames, and a frame without a mask is null')
 
+# %% ../../nbs/datasets/380_youtubevis.ipynb #f2679d8d
 def read_youtubevis(
     path, # .json, plain or gzip
 )->dict: # videos, categories, annotations and whatever else the file has; annotations is a list, empty where there are none
@@ -84,7 +86,7 @@ def write_youtubevis(
     check_youtubevis(data, Path(path).name)
     return write_cocovid(data, path)
 
-# %% ../../nbs/datasets/380_youtubevis.ipynb #8b63f0a5
+# %% ../../nbs/datasets/380_youtubevis.ipynb #29e7b28a
 def vis_boxes(
     data:dict, # content of a file
 )->pd.DataFrame: # image (row of all pictures, in order), instance, category_id, x, y, w, h, area, iscrowd, segmentation; a row for each mask
@@ -103,6 +105,7 @@ def vis_boxes(
             rows.append((start[a['video_id']] + t, a['id'], a['category_id'], *box, area, a.get('iscrowd', 0), s))
     return pd.DataFrame(rows, columns=['image', 'instance', 'category_id', 'x', 'y', 'w', 'h', 'area', 'iscrowd', 'segmentation'])
 
+# %% ../../nbs/datasets/380_youtubevis.ipynb #62b9db0c
 def vis_to_cocovid(
     data:dict, # content of a file
 )->dict: # CocoVID
@@ -112,6 +115,7 @@ def vis_to_cocovid(
     frames = pd.DataFrame([(n, f, v['width'], v['height']) for n,v in named for f in v['file_names']], columns=['video', 'file_name', 'width', 'height'])
     return cocovid(frames, vis_boxes(data), {c['id']: c['name'] for c in data['categories']}, {n: dict(width=v['width'], height=v['height']) for n,v in named})
 
+# %% ../../nbs/datasets/380_youtubevis.ipynb #e15d82fa
 def cocovid_to_vis(
     data:dict, # CocoVID with `segmentation` and `instance_id`, or a file of YouTube-VIS, which stays as it is
 )->dict: # videos, categories, annotations with a mask or None for each frame
@@ -131,7 +135,7 @@ def cocovid_to_vis(
     videos = [dict(id=v['id'], file_names=[o['file_name'] for o in pictures[v['id']]], length=len(pictures[v['id']]), **{k: pictures[v['id']][0][k] for k in ('height', 'width') if pictures[v['id']]}) for v in data['videos']]
     return dict(videos=videos, categories=data['categories'], annotations=list(tracks.values()))
 
-# %% ../../nbs/datasets/380_youtubevis.ipynb #5f327f0a
+# %% ../../nbs/datasets/380_youtubevis.ipynb #b41964eb
 def _splits(root, patterns):
     "{split: file} of those that are there"
     root = Path(root)
@@ -159,6 +163,7 @@ def youtubevis2coco(
         if other := [v for v,o in versions.items() if v != str(version) and names == list(o)]: raise ValueError(f'{f} has the categories of {other[0]}, not of {version}')
     return _convert(found, out, f'youtube_vis_{version}_{{}}.json')
 
+# %% ../../nbs/datasets/380_youtubevis.ipynb #59243a51
 def ovis2coco(
     root, # folder with annotations_train.json, annotations_valid.json, annotations_test.json; or one such file
     out, # folder for ovis_<split>.json
@@ -166,7 +171,7 @@ def ovis2coco(
     "Convert OVIS into CocoVID"
     return _convert(_splits(root, ('annotations_{}.json', '{}.json', 'annotations/annotations_{}.json')), out, 'ovis_{}.json')
 
-# %% ../../nbs/datasets/380_youtubevis.ipynb #6b785fab
+# %% ../../nbs/datasets/380_youtubevis.ipynb #2d04fec0
 def tracks_of_mmtracking(
     results:dict, # `track_bboxes` and `track_masks`: a list for each picture, in it one for each class
     truth:dict, # YouTube-VIS or CocoVID: whose pictures these are
@@ -187,6 +192,7 @@ def tracks_of_mmtracking(
         start = stop
     return out
 
+# %% ../../nbs/datasets/380_youtubevis.ipynb #4463f097
 def read_vis_results(
     path, # .json, plain or gzip, or a zip with one json in it
     truth:dict=None, # YouTube-VIS or CocoVID; then videos and lengths are checked, and MMTracking's form is read too
@@ -205,6 +211,7 @@ def read_vis_results(
     elif not isinstance(data, list): raise ValueError(f'{path} holds a {type(data).__name__}; results are a list of tracks')
     return data
 
+# %% ../../nbs/datasets/380_youtubevis.ipynb #0f6309a1
 def _plain(seg):
     "A mask as json takes it"
     return None if not seg else {k: v.decode() if isinstance(v, bytes) else v for k,v in seg.items()}

@@ -17,7 +17,7 @@ from ..core.environment import as_generator
 from ..core.testing import as_array
 from .samplers import _dist_info
 
-# %% ../../nbs/loading/404_identity_batches.ipynb #181f4656
+# %% ../../nbs/loading/404_identity_batches.ipynb #485e028b
 def identity_packs(
     labels:np.ndarray, # identity of each picture (n,)
     per_id:int, # K, pictures in a pack
@@ -33,6 +33,7 @@ def identity_packs(
         out[k] = mine[:len(mine)//per_id*per_id].reshape(-1, per_id)
     return out
 
+# %% ../../nbs/loading/404_identity_batches.ipynb #b3f9b652
 def identity_batches(
     labels:np.ndarray, # identity of each picture (n,)
     num_ids:int, # P, identities in a batch

@@ -65,7 +65,7 @@ class ReIDSearch:
         self._out = np.isin(self.gallery_ids, list(self.junk))
     def __repr__(self): return f'{len(self.query)} queries in {len(self.gallery)} pictures of {len(np.unique(self.gallery_ids[~self._out]))}, {self.metric}{"" if self.query_cams is None else ", by camera"}'
 
-# %% ../../nbs/metrics/150_reid.ipynb #236269ce
+# %% ../../nbs/metrics/150_reid.ipynb #c2569cd2
 def _same_pairs(s, rows):
     "(place in `rows`, row of the gallery) of pictures of the same identity"
     ids = s.gallery_ids[s._by]
@@ -82,6 +82,7 @@ def _far(s, rows):
     far += s._norms
     return far
 
+# %% ../../nbs/metrics/150_reid.ipynb #1abe560e
 def _blocks(s):
     "Yield (rows of queries, distances with infinity where nothing counts, the pairs that are right) block by block"
     size = max(1, int(s.memory*1e6)//max(1, len(s.gallery)*s.gallery.itemsize))
@@ -118,7 +119,7 @@ def _at_most_sorted(far, r, d):
         low, high = np.where(up, mid+1, low), np.where(up, high, mid)
     return low
 
-# %% ../../nbs/metrics/150_reid.ipynb #109519f6
+# %% ../../nbs/metrics/150_reid.ipynb #105f3bf9
 def _places(far, r, c):
     "(place in the block, place of each right picture in the order, its number k among the right ones); sorted by query and distance"
     d = far[r, c]
@@ -131,6 +132,7 @@ def _places(far, r, c):
     right = (end[np.cumsum(new)-1] - first)                  # right pictures that are at most as far
     return r, _at_most(far, r, d) - right + k, k
 
+# %% ../../nbs/metrics/150_reid.ipynb #87c0a105
 def reid_ranks(
     search:ReIDSearch, # what is looked up where
 )->pd.DataFrame: # a row for each query: ap, inp, first (place of the first right picture, from 1), right (how many there are); NaN where there is none
@@ -147,7 +149,7 @@ def reid_ranks(
         first[rows[has]] = place[(last - many + 1)[has]]
     return pd.DataFrame(dict(ap=ap, inp=inp, first=first, right=right))
 
-# %% ../../nbs/metrics/150_reid.ipynb #cd46b5bf
+# %% ../../nbs/metrics/150_reid.ipynb #f8192593
 def _check_ranks(ranks):
     ranks = [int(o) for o in np.atleast_1d(ranks)]
     if not ranks or min(ranks) < 1: raise ValueError(f'ranks are {ranks}; they are places from 1')
@@ -164,6 +166,7 @@ def summarize_ranks(
     return dict(mAP=float(has.ap.mean()), mINP=float(has.inp.mean()), **{f'R{n}': float((has['first'] <= n).mean()) for n in ranks},
                 queries=len(has), skipped=len(table)-len(has))
 
+# %% ../../nbs/metrics/150_reid.ipynb #afd66524
 def reid_scores(
     query, # features (n,d), array or tensor
     gallery, # features (m,d)
@@ -190,9 +193,10 @@ def reid_self_scores(
     "Scores where each picture is looked up among all others"
     return summarize_ranks(reid_ranks(ReIDSearch(features, features, ids, ids, metric=metric, junk=(), own=np.arange(len(ids)))), ranks)
 
-# %% ../../nbs/metrics/150_reid.ipynb #dbf46680
+# %% ../../nbs/metrics/150_reid.ipynb #bafc6bba
 _protocols = {'query', 'gallery', None}
 
+# %% ../../nbs/metrics/150_reid.ipynb #97d67162
 class ReIDMetrics:
     "Scores of features that are collected part by part"
     def __init__(self,
@@ -258,7 +262,7 @@ def table(self:ReIDMetrics)->pd.DataFrame: # one row a part, the last, COMBINED,
     rows = {n: summarize_ranks(o, self.ranks) for n,o in ranks.groupby(names, sort=False) if (o.right > 0).any()}
     return pd.DataFrame({n: _wanted(self, o) for n,o in (rows | {'COMBINED': summarize_ranks(ranks, self.ranks)}).items()}).T.astype(dict(queries=int, skipped=int))
 
-# %% ../../nbs/metrics/150_reid.ipynb #d852fbf0
+# %% ../../nbs/metrics/150_reid.ipynb #41cc6d71
 def reid_top(
     search:ReIDSearch, # what is looked up where
     k:int=10, # pictures wanted for each query
@@ -274,6 +278,7 @@ def reid_top(
         out.append(np.where(np.isfinite(np.take_along_axis(far, c, 1)), c, -1))
     return np.concatenate(out) if out else np.empty((0,k), np.int64)
 
+# %% ../../nbs/metrics/150_reid.ipynb #73bac90f
 def show_ranking(
     queries, # pictures (n,) of (h,w,3) uint8 RGB, of any sizes
     found, # for each query a list of pictures

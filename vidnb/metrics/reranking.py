@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from .reid import _features
 
-# %% ../../nbs/metrics/152_reranking.ipynb #4dcacfe9
+# %% ../../nbs/metrics/152_reranking.ipynb #05afc81c
 def _neighbours(x, k, memory):
     "(the k nearest of each row (n,k), itself among them, nearest first; the largest squared distance of each row)"
     n, norms = len(x), (x**2).sum(1)
@@ -41,6 +41,7 @@ def mutual_neighbours(
     table = _table(near[:,:k+1])
     return table.multiply(table.T).tocsr()
 
+# %% ../../nbs/metrics/152_reranking.ipynb #8f1b114c
 def _extended(near, k):
     "Mutual neighbours and theirs, where two thirds of these are known already (eq. 3)"
     R, half = mutual_neighbours(near, k), mutual_neighbours(near, round(k/2))
@@ -49,7 +50,7 @@ def _extended(near, k):
     take = sparse.csr_matrix((np.ones(known.sum()), (common.row[known], common.col[known])), shape=R.shape)
     return (R + take @ half).tocoo()
 
-# %% ../../nbs/metrics/152_reranking.ipynb #1041029e
+# %% ../../nbs/metrics/152_reranking.ipynb #22fb9c17
 def _pair_distances(x, i, j):
     "Squared distance of pairs of rows, some at a time"
     out = np.empty(len(i), x.dtype)
@@ -65,6 +66,7 @@ def _minima(V, rows, columns):
     small = np.minimum(part.data[each], columns.data[at])
     return np.bincount(part.row[each]*V.shape[0] + columns.indices[at], small, len(rows)*V.shape[0]).reshape(len(rows), -1)
 
+# %% ../../nbs/metrics/152_reranking.ipynb #2848f667
 def rerank_distances(
     query, # features (n,d), array or tensor
     gallery, # features (m,d)

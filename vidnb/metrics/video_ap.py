@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from ..core.boxes import as_xyxy, frame_ious
 
-# %% ../../nbs/metrics/140_video_ap.ipynb #cd2f93cf
+# %% ../../nbs/metrics/140_video_ap.ipynb #430ce79b
 #: IoU from which a detection is right, and points of the recall axis, as COCO has them
 AP_THRESHOLDS, AP_RECALLS = np.linspace(.5, .95, 10), np.linspace(0, 1, 101)
 
@@ -29,6 +29,7 @@ def _turns(dt, group):
     turn[by] = np.arange(len(g)) - np.repeat(first, np.diff(np.append(first, len(g))))
     return turn[of]
 
+# %% ../../nbs/metrics/140_video_ap.ipynb #57770890
 def greedy_matches(
     pairs, # (detection (k,), object (k,), IoU (k,)) of what may match: the same picture and class
     group, # picture and class of each detection as one number (d,); within a group detections stand by descending score
@@ -133,7 +134,7 @@ def _inside(speed, bounds=(.7, .9)):
     fast, slow = speed < bounds[0], speed > bounds[1]
     return np.stack([np.ones(len(speed), bool), slow, ~slow & ~fast, fast])
 
-# %% ../../nbs/metrics/140_video_ap.ipynb #a7d82b18
+# %% ../../nbs/metrics/140_video_ap.ipynb #387c0146
 def _wrongness(i, j, iou, inside, pred_frame, truth_frame):
     "How wrong each detection is if it takes no object (speeds,d): 0 to 1, NaN in a frame without objects"
     frame = np.unique(np.concatenate([pred_frame, truth_frame]), return_inverse=True)[1]
@@ -149,6 +150,7 @@ def _wrongness(i, j, iou, inside, pred_frame, truth_frame):
         out[k] = np.where(best[0] == best[1], share, best[0] > best[1])
     return out
 
+# %% ../../nbs/metrics/140_video_ap.ipynb #ffcdad17
 def vid_matches(
     truth, # table: frame, id, label, x1, y1, x2, y2
     pred, # table: frame, label, score, x1, y1, x2, y2
@@ -238,7 +240,7 @@ class VIDMetrics:
         rows = {n: self._row([v]) for n,v in self.videos.items()} | {'COMBINED': self.value}
         return pd.DataFrame(rows).T.astype({c: int for c in self.value if not c.startswith('AP')})
 
-# %% ../../nbs/metrics/140_video_ap.ipynb #94476a9b
+# %% ../../nbs/metrics/140_video_ap.ipynb #e1c8ae56
 def plot_precision_recall(
     curves:dict, # {name: (recall, precision)}, arrays of one length
     ax=None, # axes to draw into
@@ -251,6 +253,7 @@ def plot_precision_recall(
     if curves: ax.legend(frameon=False)
     return ax
 
+# %% ../../nbs/metrics/140_video_ap.ipynb #e761ecff
 def plot_ap_bars(
     values, # {name: AP}, or a Series
     sort:bool=True, # the best first

@@ -21,16 +21,12 @@ from pycocotools import mask as rle_tools
 from ..core.masks import as_rle, mask_areas
 from .video_ap import AP_RECALLS, AP_THRESHOLDS, greedy_matches, precision_at_recalls
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #589955e6
+# %% ../../nbs/metrics/142_vis_ap.ipynb #2bd5a972
 def _rle(seg, size, where):
     "A mask as compressed run lengths, None for no mask"
     if not seg: return None
     try: return as_rle(seg, *size)
     except ValueError as e: raise ValueError(f'{where}: {e}') from None
-
-def _areas(masks):
-    "Pixels of each mask (n,); pycocotools takes at most 255 of them in a call"
-    return np.concatenate([mask_areas(masks[k:k+255]) for k in range(0, len(masks), 255)])
 
 def _masks(tracks, what):
     "Run lengths (tracks, frames), their areas (tracks,frames) and the one size that all have"
@@ -40,9 +36,10 @@ def _masks(tracks, what):
     there = [s for row in out for s in row if s]
     sizes, area = {tuple(s['size']) for s in there}, np.zeros((len(tracks), *n) if n else (0,0), np.int64)
     if len(sizes) > 1: raise ValueError(f'{what}: masks of {min(sizes)} and of {max(sizes)}, height and width; all masks of a video have one size')
-    if there: area[np.array([[bool(s) for s in row] for row in out])] = _areas(there)
+    if there: area[np.array([[bool(s) for s in row] for row in out])] = mask_areas(there)
     return out, area, sizes
 
+# %% ../../nbs/metrics/142_vis_ap.ipynb #c8d8004c
 def _shared(d, d_area, g, g_area):
     "Pixels that tracks and objects have in common over all frames (d,g)"
     inter = np.zeros((len(d), len(g)))
@@ -69,7 +66,7 @@ def video_mask_ious(
     union = d_area.sum(1)[:,None] + g_area.sum(1) - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0), d_area, g_area
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #f85c8caa
+# %% ../../nbs/metrics/142_vis_ap.ipynb #45adfc34
 #: Bounds of the mean area of a mask, square pixels
 VIS_AREAS = dict(all=(0, 1e10), small=(0, 128**2), medium=(128**2, 256**2), large=(256**2, 1e10))
 
@@ -93,6 +90,7 @@ def _order(pred, max_dets):
     rank = np.arange(len(by)) - np.searchsorted(label[by], label[by])
     return by[rank < max_dets], rank[rank < max_dets], score, label
 
+# %% ../../nbs/metrics/142_vis_ap.ipynb #9cafba71
 def vis_matches(
     truth, # objects of a video: dicts with category_id, segmentations, maybe iscrowd and areas
     pred, # tracks of the video: dicts with category_id, segmentations, score
@@ -115,7 +113,7 @@ def vis_matches(
     far = (d_area < lo) | (d_area > hi)
     return dict(score=score, label=label, rank=rank, right=(hit >= 0) & ~ignored, wrong=(hit < 0) & ~far[:,None], object_label=object_label, counts=~ignore)
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #2b40edf8
+# %% ../../nbs/metrics/142_vis_ap.ipynb #0c6dc71d
 def vis_scores(
     videos, # what `vis_matches` gave for each video
     labels=None, # categories, in order; None: those that have objects
@@ -141,6 +139,7 @@ def vis_scores(
                 precision[:,:,k,a,m] = p
     return dict(labels=labels, precision=precision, recall=recall, objects=objects)
 
+# %% ../../nbs/metrics/142_vis_ap.ipynb #6ea5769c
 def _mean(x): return float(x[x > -1].mean()) if (x > -1).any() else -1.
 
 def vis_summary(
@@ -155,7 +154,7 @@ def vis_summary(
     out |= {f'AP{n}': _mean(p[...,k,-1]) for k,n in enumerate('sml', 1)}
     return out | {f'AR{n}': _mean(r[...,0,k]) for k,n in enumerate(max_dets)} | {f'AR{n}': _mean(r[...,k,-1]) for k,n in enumerate('sml', 1)}
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #17e42d0b
+# %% ../../nbs/metrics/142_vis_ap.ipynb #0dc3822c
 class VISMetrics:
     "Mask AP over a set of videos, collected one by one"
     def __init__(self,
@@ -191,20 +190,24 @@ class VISMetrics:
         "Numbers of each video alone and of all"
         rows = {n: self._row([v]) for n,v in self.videos.items()} | {'COMBINED': self.value}
         return pd.DataFrame(rows).T.astype(dict(objects=int, tracks=int))
-    def classes(self)->pd.DataFrame: # columns AP, AP50, AP75, AR100, objects; a row a category
-        "Numbers of each category, of all videos together"
-        s = self.scores()
-        p, r = s['precision'][...,0,-1], s['recall'][...,0,-1]
-        at = {k: p[np.isclose(AP_THRESHOLDS, t)] for k,t in (('AP50', .5), ('AP75', .75))}
-        mean = lambda x: np.where(x[0,0] < 0, np.nan, x.mean((0,1)))
-        out = pd.DataFrame(dict(AP=mean(p)) | {k: mean(v) for k,v in at.items()} | dict(AR100=mean(r[None]), objects=s['objects'][:,0]))
-        return out.set_index(pd.Index([self.names.get(c, c) for c in s['labels']], name='category'))
-    def curves(self,
-        thresholds=(.5, .75), # IoU
-    )->dict: # {'IoU 0.5': (recall (101,), precision (101,))}, for `plot_precision_recall`
-        "Precision over recall, the mean over categories"
-        p = self.scores()['precision'][...,0,-1]
-        return {f'IoU {t:g}': (AP_RECALLS, p[np.isclose(AP_THRESHOLDS, t)][0][:,p[0,0] > -1].mean(1)) for t in thresholds}
+
+# %% ../../nbs/metrics/142_vis_ap.ipynb #fcc080c3
+@patch
+def classes(self:VISMetrics)->pd.DataFrame: # columns AP, AP50, AP75, AR100, objects; a row a category
+    "Numbers of each category, of all videos together"
+    s = self.scores()
+    p, r = s['precision'][...,0,-1], s['recall'][...,0,-1]
+    at = {k: p[np.isclose(AP_THRESHOLDS, t)] for k,t in (('AP50', .5), ('AP75', .75))}
+    mean = lambda x: np.where(x[0,0] < 0, np.nan, x.mean((0,1)))
+    out = pd.DataFrame(dict(AP=mean(p)) | {k: mean(v) for k,v in at.items()} | dict(AR100=mean(r[None]), objects=s['objects'][:,0]))
+    return out.set_index(pd.Index([self.names.get(c, c) for c in s['labels']], name='category'))
+@patch
+def curves(self:VISMetrics,
+    thresholds=(.5, .75), # IoU
+)->dict: # {'IoU 0.5': (recall (101,), precision (101,))}, for `plot_precision_recall`
+    "Precision over recall, the mean over categories"
+    p = self.scores()['precision'][...,0,-1]
+    return {f'IoU {t:g}': (AP_RECALLS, p[np.isclose(AP_THRESHOLDS, t)][0][:,p[0,0] > -1].mean(1)) for t in thresholds}
 
 # %% ../../nbs/metrics/142_vis_ap.ipynb #a6fd8c14
 def frames_to_tracks(
@@ -228,7 +231,7 @@ def frames_to_tracks(
         out.append(dict(id=k, category_id=int(names[n.argmax()]), score=float(score[at].mean()), segmentations=segs))
     return out
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #f8822313
+# %% ../../nbs/metrics/142_vis_ap.ipynb #4d1bd542
 def check_vis_results(
     results, # list of dicts
     truth:dict, # content of a YouTube-VIS file
@@ -245,6 +248,7 @@ def check_vis_results(
         if not isinstance(r['segmentations'], list): raise ValueError(f'{name}: entry {k} has segmentations of {type(r["segmentations"]).__name__}; they are a list, one for each frame')
         if len(r['segmentations']) != length[r['video_id']]: raise ValueError(f'{name}: entry {k} has {len(r["segmentations"])} segmentations; video {r["video_id"]} has {length[r["video_id"]]} frames, and a frame without a mask is null')
 
+# %% ../../nbs/metrics/142_vis_ap.ipynb #be450803
 class YTVIS:
     "Objects of a YouTube-VIS file, with the methods of pycocotools' `COCO` for videos"
     def __init__(self,
@@ -269,7 +273,7 @@ class YTVIS:
         "Print what the file says of itself"
         for k,v in self.dataset.get('info', {}).items(): print(f'{k}: {v}')
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #896d164a
+# %% ../../nbs/metrics/142_vis_ap.ipynb #7b498523
 def _among(value, wanted): return wanted is None or np.size(wanted) == 0 or value in np.atleast_1d(wanted)
 
 @patch
@@ -303,6 +307,7 @@ def getVidIds(self:YTVIS,
     for c in np.atleast_1d(catIds).tolist() if np.size(catIds) else (): keep &= set(self.catToVids.get(c, []))
     return [v for v in self.vids if v in keep]
 
+# %% ../../nbs/metrics/142_vis_ap.ipynb #4f496a3f
 def _load(table, ids): return [table[k] for k in (np.atleast_1d(ids).tolist() if ids is not None else table)]
 
 @patch
@@ -358,7 +363,7 @@ def annToMask(self:YTVIS,
     rle, v = self.annToRLE(ann, frameId), self.vids[ann['video_id']]
     return np.zeros((v['height'], v['width']), np.uint8) if rle is None else rle_tools.decode(rle)
 
-# %% ../../nbs/metrics/142_vis_ap.ipynb #a26811b8
+# %% ../../nbs/metrics/142_vis_ap.ipynb #0696eb84
 class _Params:
     "Parameters of an evaluation, under the names of pycocotools"
     def __init__(self, gt=None, iouType='segm'):
@@ -367,6 +372,7 @@ class _Params:
         self.areaRng, self.areaRngLbl = [list(map(float, o)) for o in VIS_AREAS.values()], list(VIS_AREAS)
         self.useCats, self.iouType = 1, iouType
 
+# %% ../../nbs/metrics/142_vis_ap.ipynb #a8758686
 class YTVISeval:
     "Evaluate tracks of masks against objects: `evaluate`, `accumulate`, `summarize`, then `stats`"
     def __init__(self,

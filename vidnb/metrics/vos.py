@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-# %% ../../nbs/metrics/145_vos.ipynb #c62f0f8f
+# %% ../../nbs/metrics/145_vos.ipynb #481e931e
 def _maps(x, name, void=None):
     "Label maps (t,h,w) as small whole numbers"
     x = np.asarray(x)
@@ -30,6 +30,7 @@ def _maps(x, name, void=None):
 
 def _labels(x): return np.setdiff1d(np.unique(x), 0).astype(np.int64)
 
+# %% ../../nbs/metrics/145_vos.ipynb #832a916e
 def region_similarity(
     truth:np.ndarray, # label maps (t,h,w), 0 where no object is
     pred:np.ndarray, # the same of the prediction
@@ -78,7 +79,7 @@ def boundary_points(
         out.append((f[n]+at, square[n,k].astype(np.int64), y[n], x[n]))
     return tuple(np.concatenate(o) for o in zip(*out)) if out else (np.empty(0, np.int64),)*4
 
-# %% ../../nbs/metrics/145_vos.ipynb #29147351
+# %% ../../nbs/metrics/145_vos.ipynb #c53ff266
 def boundary_radius(
     height:int, # pixels
     width:int, # pixels
@@ -92,6 +93,7 @@ def _near(a, b, radius):
     if not len(a) or not len(b): return np.zeros(len(a), bool)
     return np.isfinite(cKDTree(b).query(a, distance_upper_bound=(radius**2 + .5)**.5)[0])
 
+# %% ../../nbs/metrics/145_vos.ipynb #d395acfd
 def boundary_f(
     truth:tuple, # what `boundary_points` gave for the truth
     pred:tuple, # and for the prediction
@@ -135,7 +137,7 @@ def _assign(value):
     "For each true object (rows) the predicted one; more rows than columns: the last columns are empty masks"
     return linear_sum_assignment(value, maximize=True)[1]
 
-# %% ../../nbs/metrics/145_vos.ipynb #8bb5a352
+# %% ../../nbs/metrics/145_vos.ipynb #26a42cee
 def vos_video(
     truth:np.ndarray, # label maps (t,h,w), 0 where no object is; bool for one object
     pred:np.ndarray, # the same of the prediction
@@ -159,6 +161,7 @@ def vos_video(
     others = objects if match == 'label' else np.r_[others, np.zeros(max(0, len(objects)-len(others)), np.int64)]
     return _matched(truth, pred, objects, others, match, frames, tolerance)
 
+# %% ../../nbs/metrics/145_vos.ipynb #4ff9f093
 def _matched(truth, pred, objects, others, match, frames, tolerance):
     "Scores of the pairs that `match` makes of `objects` and `others`, of which 0 is an empty mask"
     nobody = max(int(truth.max(initial=0)), int(pred.max(initial=0))) + 1
@@ -199,7 +202,7 @@ def vos_scores(
     table = pd.concat([vos_objects(v) for v in videos])
     return {k: float(v) for k,v in table.mean().items()} | dict(objects=len(table))
 
-# %% ../../nbs/metrics/145_vos.ipynb #677e133b
+# %% ../../nbs/metrics/145_vos.ipynb #eafa8c77
 class VOSMetrics:
     "Scores of a set of videos, collected one by one"
     def __init__(self,
@@ -232,6 +235,7 @@ class VOSMetrics:
         rows = {n: vos_scores(v) for n,v in self.videos.items()} | {'COMBINED': self.value}
         return pd.DataFrame(rows).T.astype(dict(objects=int))
 
+# %% ../../nbs/metrics/145_vos.ipynb #0286fcfc
 @patch
 def objects(self:VOSMetrics)->pd.DataFrame: # a row an object, by video and label
     "Scores of each object of each video"
