@@ -35,6 +35,7 @@ def _numbers(strings):
         d, more = d+1, more[digits[more] > d+1]
     return np.searchsorted(upto, start, 'right'), x - np.where(raw[end] & 16, np.left_shift(1, np.minimum(5*digits, 60)), 0)
 
+# %% ../../nbs/core/014_masks.ipynb #30119ff5
 def mask_counts(
     strings, # compressed counts, bytes each
 )->tuple: # (number of the mask (k,), place in the mask (k,), length of the run (k,)) int64; even places are out, odd ones in
@@ -89,6 +90,7 @@ def union_mask(
     "All pixels that are in any of some masks"
     return coco_mask.merge(list(rles))
 
+# %% ../../nbs/core/014_masks.ipynb #4cb28696
 def mask_areas(
     rles, # n RLEs
 )->np.ndarray: # (n,) int64, pixels
@@ -114,6 +116,7 @@ def mask_runs(
     inside = (place%2 == 1) & (n > 0)
     return mask[inside], (end - n)[inside], end[inside]
 
+# %% ../../nbs/core/014_masks.ipynb #6f86f511
 def check_rles(
     rles, # n RLEs
     name=lambda k: f'mask {k}', # what a message calls the mask with number k
@@ -178,6 +181,7 @@ def pair_mask_ious(
     if len(bad := np.flatnonzero(out < 0)): raise ValueError(f'a mask of {" x ".join(map(str, a[i[bad[0]]]["size"]))} pixels has no overlap with one of {" x ".join(map(str, b[j[bad[0]]]["size"]))}; masks of a frame have one size')
     return out
 
+# %% ../../nbs/core/014_masks.ipynb #3e561131
 def frame_mask_ious(
     frame_a, # frame of each mask of `a` (n,), integers
     a, # n RLEs

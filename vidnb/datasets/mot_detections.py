@@ -67,6 +67,7 @@ def evaluate_mot_detections(
     if gone: tell(f'{gone} detections lie on what does not count in {benchmark} and are not scored')
     return metrics
 
+# %% ../../nbs/datasets/353_mot_detections.ipynb #36d780a8
 def mot_detections_report(
     truth, # folder of sequences, or one file
     pred, # detections or results: file, folder, zip, or a folder with <sequence>/det/det.txt; a list of several

@@ -77,6 +77,7 @@ def _check_masks(df, name, where):
         a, b = sorted(at[k] for k in two)
         raise ValueError(f'{who(b)}: the mask of id {df.id[b]} has pixels of id {df.id[a]} (line {where(a)}), both in frame {df.frame[a]}; masks of a frame share none')
 
+# %% ../../nbs/datasets/357_mots.ipynb #a5aa8a83
 def parse_mots(
     text:str, # lines of a file
     name='text', # how messages call it
@@ -131,6 +132,7 @@ def read_mots_png(
         rows += [(int(p.stem), int(i), int(i)//1000, *labels.shape, r['counts'].decode()) for i,r in zip(*split_labels(labels))]
     return pd.DataFrame(rows, columns=list(MOTS_FILE_COLUMNS)).astype({c: np.int64 for c in MOTS_FILE_COLUMNS[:5]})
 
+# %% ../../nbs/datasets/357_mots.ipynb #3baeaa95
 def write_mots_png(
     df, # table with `MOTS_FILE_COLUMNS`; ids below 65536
     folder, # where 000000.png, ... go; made if it is not there
@@ -193,6 +195,7 @@ def find_mots(
         if folders := sorted({p.parent for p in (path/sub).glob('*/*.png')}): return {p.name: (lambda p=p: read_mots_png(p)) for p in folders}
     raise ValueError(f'{path} has no masks: neither <sequence>/gt/gt.txt nor <sequence>.txt (also in label_02, instances_txt or data) nor <sequence>/000000.png (also in instances)')
 
+# %% ../../nbs/datasets/357_mots.ipynb #b69c132e
 def read_seqmap(
     path, # evaluate_mots.seqmap.val, or another file with lines such as `0002 empty 000000 000233`
 )->dict: # {sequence: number of frames}
@@ -288,6 +291,7 @@ def _masks_for_boxes(scene, a, b):
     iou = pair_mask_ious(a, b, scene.i, scene.j, scene.gt_frame[scene.i])
     return MOTScene(scene.gt_frame, scene.gt_id, scene.tr_frame, scene.tr_id, scene.i[iou > 0], scene.j[iou > 0], iou[iou > 0], scene.n_frames)
 
+# %% ../../nbs/datasets/357_mots.ipynb #cce4f577
 def mots_scene(
     gt, # truth of a sequence as `read_mots` gives it
     tr, # result of a tracker, the same
@@ -323,6 +327,7 @@ def _sequences(truth, pred, seqmap, tell):
     if extra := [n for n in res if n not in lengths]: tell(f'not scored, as there is no truth: {", ".join(extra)}')
     return [(n, gt[n], res[n], k) for n,k in lengths.items()]
 
+# %% ../../nbs/datasets/357_mots.ipynb #c86f3db6
 def evaluate_mots(
     truth, # folder, zip or file in a layout that `find_mots` knows
     pred, # results: the same
@@ -370,6 +375,7 @@ def _show_busiest(truth, pred, ax):
     ax.set_title(f'{name}, frame {f}\ntruth above, result below', fontsize=9)
     return ax
 
+# %% ../../nbs/datasets/357_mots.ipynb #efb01651
 def mots_report(
     truth, # folder, zip or file: MOTS's <sequence>/gt/gt.txt, KITTI's instances_txt or instances, TrackEval's label_02
     pred, # results in such a layout, one or a list of several trackers

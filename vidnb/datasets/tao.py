@@ -74,6 +74,7 @@ def _one_json(path):
     if len(found) != 1: raise ValueError(f'{path} has {len(found)} json files; it should have one')
     return found[0]
 
+# %% ../../nbs/datasets/359_tao.ipynb #04eefe5f
 def tao_boxes(
     data, # what `read_tao` gives
     name='truth', # what a message calls it
@@ -93,6 +94,7 @@ def read_tao_results(
     df = _table(rows, ['image_id', 'category_id', 'track_id', 'bbox', 'score'], path, _images(data))
     return df.assign(category_id=df.category_id.replace(_merged(data))).drop(columns='iscrowd')
 
+# %% ../../nbs/datasets/359_tao.ipynb #e1f26b37
 def write_tao_results(
     df, # table with image_id, category_id, track, x, y, w, h, score and maybe video_id
     path, # .json to write
@@ -125,6 +127,7 @@ def _as_cocovid(data, only):
     return dict(data, videos=[dict(v, frame_range=int(first.get(k, 0))) for k,v in videos.items()], images=out, annotations=anns,
                 categories=[c for c in data['categories'] if only is None or c['id'] in only])
 
+# %% ../../nbs/datasets/359_tao.ipynb #024bbcb6
 def tao2coco(
     root, # folder with TAO's train.json, validation.json, ..., or one file
     out, # folder for files of the same names
@@ -167,8 +170,6 @@ def tao_tracks(
     return a, b[b.category_id.isin(set(a.category_id) | _lists(video)[0])]
 
 # %% ../../nbs/datasets/359_tao.ipynb #6824d5a1
-_no_boxes = ['frame_index', 'track', 'x', 'y', 'w', 'h']
-
 def tao_scene(
     gt, # true boxes of one class in one video
     tr, # found boxes
@@ -184,6 +185,7 @@ def tao_scene(
     stay[matched_boxes(scene)[1]] = True
     return scene.keep(np.ones(len(gt), bool), stay)
 
+# %% ../../nbs/datasets/359_tao.ipynb #b75edcf5
 def tao_scenes(
     video, # entry of `videos`
     gt, # its true boxes as `tao_boxes` gives them
@@ -267,6 +269,7 @@ def plot_track_ap(
     ax.legend(fontsize=8)
     return ax
 
+# %% ../../nbs/datasets/359_tao.ipynb #7ed66a47
 def tao_report(
     truth, # TAO's json, or a folder with one
     pred, # json of a result or a folder with one; a list of several trackers

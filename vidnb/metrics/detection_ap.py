@@ -35,6 +35,7 @@ def _rows(o, what, need):
             if missing := [c for c in need if c not in r]: raise ValueError(f'{what}: box {k} has no {", ".join(missing)}; it has {", ".join(r)}')
     return out
 
+# %% ../../nbs/metrics/128_detection_ap.ipynb #2be1da88
 def _measured(rows, what, kind, sizes):
     "The same with a box, an area and a mask for those that need one"
     if kind == 'segm':
@@ -107,6 +108,7 @@ def _only_labelled(evaluator, whole, have):
         if (image, c) not in have and c not in whole[image].get('neg_category_ids', ()): evaluator.evalImgs[k] = None
         elif c in whole[image].get('not_exhaustive_category_ids', ()): e['dtIgnore'] = e['dtIgnore'] | (e['dtMatches'] == 0)
 
+# %% ../../nbs/metrics/128_detection_ap.ipynb #4622adb7
 def _run(truth, pred, given, kind, max_dets, federated, fast):
     "(precision, recall) of pycocotools"
     images, names, _, whole = given
@@ -217,6 +219,7 @@ def off_distractors(
     stay[to[j[hit]]] = False
     return stay
 
+# %% ../../nbs/metrics/128_detection_ap.ipynb #a8dec677
 def frame_box_ap(
     gt_frame, # frame of each true box (n,), whole numbers
     gt_box, # (n,4) x1 y1 x2 y2

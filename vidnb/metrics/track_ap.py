@@ -42,6 +42,7 @@ def track_box_ious(
     area = lambda o: (o[:,2]-o[:,0])*(o[:,3]-o[:,1])
     return _over_union(np.asarray(track_a, np.int64), np.asarray(track_b, np.int64), area(a), area(b), side[:,0]*side[:,1], (i, j))
 
+# %% ../../nbs/metrics/125_track_ap.ipynb #0711429c
 def track_mask_ious(
     frame_a, # frame of each mask of `a` (n,), whole numbers; masks are compared where frames are equal
     track_a, # its track (n,), from 0
@@ -61,6 +62,7 @@ TRACK_IOUS = np.arange(.5, .96, .05)
 #: Ranges of TAO: mean area in pixels, duration in frames that are marked; both ends belong to a range
 TRACK_RANGES = dict(all=None, area_s=('area', 0, 32**2), area_m=('area', 32**2, 96**2), area_l=('area', 96**2, 1e10), time_s=('length', 0, 3), time_m=('length', 3, 10), time_l=('length', 10, 1e5))
 
+# %% ../../nbs/metrics/125_track_ap.ipynb #02875d00
 def match_tracks(
     ignored, # true tracks that do not count (n, ranges) bool
     i, # true track of each pair (k,)
@@ -113,6 +115,7 @@ def _tracks(df, name):
     else: out['iscrowd'] = df.iscrowd.to_numpy(bool)[first] if 'iscrowd' in df else False
     return of, out
 
+# %% ../../nbs/metrics/125_track_ap.ipynb #8d2ae7b8
 def _outside(tracks, ranges):
     "(n, ranges) bool: tracks that do not belong to a range"
     eps = np.finfo(float).eps
@@ -166,6 +169,7 @@ def _curves(score, hit, ignored, n_gt):
             precision[t,:,r] = np.append(best[:,r,t], 0.)[at]
     return precision, recall
 
+# %% ../../nbs/metrics/125_track_ap.ipynb #a0afb585
 @dataclass
 class TrackAP:
     "Average precision of tracks"
@@ -193,6 +197,7 @@ class TrackAP:
         return pd.DataFrame([_summary(self.of(k)) for k in range(len(self.categories))], index=pd.Index(list(self.categories.values()), name='class'))
     def __repr__(self): return ', '.join(f'{k} {v:.3f}' for k,v in self.value.items())
 
+# %% ../../nbs/metrics/125_track_ap.ipynb #35d4c09b
 def _summary(fields):
     a = fields['AP_all']
     return dict(AP=float(a.mean()), AP50=float(a[0]), AP75=float(a[5]), AR=float(fields['AR_all'].mean())) | {k: float(v.mean()) for k,v in fields.items() if not k.endswith('_all')}
