@@ -122,6 +122,13 @@ def _score_tracker(name, sequences, boxes, rules, absent, sizes):
     for n,s in stats.items(): m.add(n, _summed(s))
     return m
 
+def _other_lengths(sequences, boxes):
+    "Lines about results that are longer or shorter than the truth, where the rules take them"
+    for n,b in boxes.items():
+        for word,what,odd in (('longer', 'cut', lambda r, s: len(r) > len(s.boxes)), ('shorter', 'filled with misses', lambda r, s: len(r) < len(s.boxes))):
+            if names := [s.name for s in sequences if any(odd(r, s) for r in b[s.name])]: yield f'{n}: results of {len(names)} sequences are {word} than the truth and are {what}, such as {names[0]}'
+
+# %% ../../nbs/datasets/368_sot_report.ipynb #f425b64e
 def _counted(trackers):
     "Lines about frames that are not plain"
     out = []
@@ -136,6 +143,7 @@ def _sequence_tables(values, hardest):
     low = df.mean(axis=1).sort_values(kind='stable').index[:hardest]
     return dict(sequences=df.rename_axis('sequence')) | ({'hardest sequences': df.loc[low].rename_axis('sequence')} if hardest and len(df) > 1 else {})
 
+# %% ../../nbs/datasets/368_sot_report.ipynb #0742b8c3
 def _ope_report(sequences, paths, benchmark, rules, missing, attributes, hardest):
     r = SOT_RULES[rules]
     notes = [f'rules of {rules}: {r}']
@@ -156,7 +164,7 @@ def _ope_report(sequences, paths, benchmark, rules, missing, attributes, hardest
         by = {n: m.by_attribute(words) for n,m in trackers.items()}
         tables['attributes'] = pd.concat([next(iter(by.values()))[['videos']], *(t[[main]].set_axis([n], axis=1) for n,t in by.items())], axis=1).rename_axis('attribute')
         figures['by attribute'] = lambda ax: plot_attributes(by, main, ax)
-    return EvalReport(f'{benchmark}: {", ".join(paths)}', tables, figures, notes + note + _counted(trackers))
+    return EvalReport(f'{benchmark}: {", ".join(paths)}', tables, figures, [*notes, *note, *_other_lengths(sequences, boxes), *_counted(trackers)])
 
 # %% ../../nbs/datasets/368_sot_report.ipynb #bbcf5ff1
 def _size(s):
@@ -181,6 +189,7 @@ def _anchor_runs(sequences, path, missing, notes):
         out[n] = runs, back
     return out
 
+# %% ../../nbs/datasets/368_sot_report.ipynb #73e2fdf3
 def _plot_eao(curves, interval, ax):
     for n,(c,score) in sorted(curves.items(), key=lambda o: -np.nan_to_num(o[1][1])): ax.plot(np.arange(1, len(c)), c[1:], label=f'{n} [{score:.3f}]')
     ax.axvspan(*interval, color='.92', zorder=0)
@@ -194,6 +203,7 @@ def _plot_ar(scores, ax):
     ax.legend(frameon=False)
     return ax
 
+# %% ../../nbs/datasets/368_sot_report.ipynb #845407bd
 def _vot_report(sequences, paths, benchmark, convention, missing, hardest):
     if missing == 'zero': raise ValueError("missing is 'zero'; a tracker of VOT cannot be scored on a sequence that it has not run on, only 'error' and 'skip' are possible")
     anchors, notes = VOT_INTERVALS[benchmark][1] > 700, []

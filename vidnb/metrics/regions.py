@@ -127,6 +127,7 @@ def _overlap_vot(a, b, size):
         return tuple(np.where(inside, o, d).astype(np.int64)[:,None] for o,d in ((np.maximum(p[frame,0,0], 0), 1), (np.minimum(p[frame,2,0], w-1), 0)))
     return _ratio(frame, len(a), *_shared(rows(a, pa), rows(b, pb)))
 
+# %% ../../nbs/metrics/131_regions.ipynb #b09584d2
 def _overlap_pysot(a, b, size):
     "The same as pysot's toolkit has it"
     pa, pb = (_points(t, True).astype(np.float32) for t in (a, b))

@@ -53,9 +53,10 @@ def _centre_errors(a, b):
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.sqrt(dx*dx + dy*dy), np.sqrt((dx/(a[:,2]-a[:,0]))**2 + (dy/(a[:,3]-a[:,1]))**2)
 
-# %% ../../nbs/metrics/130_sot.ipynb #4923c960
+# %% ../../nbs/metrics/130_sot.ipynb #9d9d7d89
 SUCCESS_THRESHOLDS, PRECISION_THRESHOLDS, NORM_THRESHOLDS = np.arange(21)*.05, np.arange(51.), np.arange(51)/100
 
+# %% ../../nbs/metrics/130_sot.ipynb #6b88e177
 def _sorted_count(count, values, thresholds):
     "Counts of one video at thresholds in any order"
     thresholds = np.asarray(thresholds, np.float64)
@@ -249,6 +250,7 @@ def sot_frames(
     kept = (video, gt, pr, away) if keep.all() else (o[keep] for o in (video, gt, pr, away))
     return _judged(r, names, length, *kept, noted)
 
+# %% ../../nbs/metrics/130_sot.ipynb #3bae0943
 def _judged(r, names, length, video, gt, pr, away, noted):
     "Overlaps and errors of the kept frames, and what becomes of those without truth"
     iou, (error, norm), empty = _pair_ious(gt, pr), _centre_errors(gt, pr), _empty(gt, r.empty)

@@ -124,6 +124,7 @@ class VOTMetrics:
             curve[0] = 1
         return curve
 
+# %% ../../nbs/metrics/132_vot.ipynb #e87a0eea
 def _accuracy(videos):
     "Mean overlap, of videos weighted by their length, and over all frames"
     col = lambda k: np.array([v[k] for v in videos], float)
@@ -220,6 +221,7 @@ def anchor_counts(
     return dict(frames=n_frames, runs=len(total), failures=int((got < total).sum()), before=int(got.sum()), total=int(total.sum()),
                 overlap_sum=float(sum(np.sum(o[:k]) for o,k in zip(overlaps, got))), curve=curve, curve_runs=runs)
 
+# %% ../../nbs/metrics/132_vot.ipynb #599725f9
 class VOTAnchorMetrics:
     "Accuracy, robustness and expected average overlap of a tracker that starts at anchors, video by video"
     def __init__(self,
