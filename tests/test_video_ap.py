@@ -220,7 +220,7 @@ def ytvis_loop(truth, found, thresholds=AP_THRESHOLDS):
     pick = lambda k, a, most, ts=range(len(thresholds)): mean([cells[key][k] for key in cells if key[0] in ts and key[2:] == (a, most)]) if any(key[2:] == (a, most) for key in cells) else -1.
     return [pick(0,0,100), pick(0,0,100,[0]), pick(0,0,100,[5]), *(pick(0,a,100) for a in (1,2,3)), *(pick(1,0,m) for m in (1,10,100)), *(pick(1,a,100) for a in (1,2,3))]
 
-@pytest.mark.parametrize('seed', (10, 11))
+@pytest.mark.parametrize('seed', (10, 13))   # in 13 a crowd that could be taken once would change the AP
 def test_ytviseval_is_the_loop_also_with_crowds(seed):
     truth, found = vis_set(seed, videos=4, crowd=.4, many=7)
     gt = YTVIS(truth)
