@@ -25,7 +25,7 @@ from ..datasets.youtubevis import YTVIS_2019_CLASSES, write_vis_results, write_y
 from ..metrics.video_ap import AP_THRESHOLDS
 from ..metrics.vis_ap import VIS_AREAS
 
-# %% ../../nbs/bench/979_bench_video.ipynb #8b493375
+# %% ../../nbs/bench/979_bench_video.ipynb #71cd1e9a
 def _outlines(at, step, r, phase, frames):
     "Outlines (frames,180,2) of a blob with a wavy edge, x and y, that walks"
     a, t = np.linspace(0, 2*np.pi, 180, endpoint=False), np.arange(frames)[:,None]
@@ -45,6 +45,7 @@ def _lists(row):
     parts = iter(np.split(n, np.flatnonzero(np.diff(mask)) + 1))
     return [r and dict(size=list(map(int, r['size'])), counts=next(parts).tolist()) for r in row]
 
+# %% ../../nbs/bench/979_bench_video.ipynb #a54def28
 def made_up_vis(
     folder, # to write truth.json and results.json below, as TrackEval wants them
     videos:int=8, # how many
@@ -98,7 +99,7 @@ def trackeval_vis_scores(
         done = trackeval.Evaluator(quiet).evaluate([data], [metric])[0]['YouTubeVIS']['made-up']['COMBINED_SEQ']
     return {f'{c} {f}': np.asarray(v, float) for c,o in done.items() for f,v in o['TrackMAP'].items()}
 
-# %% ../../nbs/bench/979_bench_video.ipynb #e3140dfd
+# %% ../../nbs/bench/979_bench_video.ipynb #7dd78d96
 def _apart(a, b):
     "(largest difference of the fields that both have, how many these are)"
     both = sorted(a.keys() & b.keys())
@@ -114,6 +115,7 @@ def _times(sides, rounds):
             out[k,c] = time.process_time() - t
     return out[1:]
 
+# %% ../../nbs/bench/979_bench_video.ipynb #a1b95d76
 def _bench_vis(videos, frames, tracks, rounds):
     "One row of `bench_vis`"
     with tempfile.TemporaryDirectory() as d:
