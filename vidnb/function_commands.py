@@ -25,6 +25,11 @@ def _kind(p):
     elif kind not in known.values(): kind = type(p.default) if type(p.default) in known.values() else str
     return kind, several
 
+def _default(value, several):
+    "The default as a help says it"
+    if value is inspect.Parameter.empty or value is None or (several and not value): return ''
+    return f' ({" ".join(map(str, value)) if several else value})'.replace('%', '%%')
+
 def add_options(
     parser, # of `argparse`
     f, # function whose parameters become options; a comment beside a parameter is its help
@@ -37,7 +42,7 @@ def add_options(
         (kind, several), flag, must = _kind(p), name.replace('_', '-'), p.default is p.empty
         note = (notes.get(name) or '').replace('%', '%%')
         if kind is bool and not several: parser.add_argument(('--no-' if p.default else '--') + flag, dest=name, action='store_false' if p.default else 'store_true', help=note)
-        else: parser.add_argument(f'--{flag}', dest=name, type=kind, nargs='+' if several else None, default=None if must else p.default, required=must, help=note + ('' if must or p.default in (None, ()) else ' (%(default)s)'))
+        else: parser.add_argument(f'--{flag}', dest=name, type=kind, nargs='+' if several else None, default=None if must else p.default, required=must, help=note + _default(p.default, several))
 
 # %% ../nbs/970_function_commands.ipynb #366e853e
 _converters = {
@@ -50,6 +55,7 @@ _converters = {
     'imagenetvid': {'imagenet2coco_vid': 'ImageNet VID', 'imagenet2coco_det': 'ImageNet DET, classes of VID'},
     'youtubevis': {'youtubevis2coco': 'YouTube-VIS 2019 and 2021', 'ovis2coco': 'OVIS'},
     'davis': {'davis2coco': 'DAVIS'},
+    'tao': {'tao2coco': 'TAO'},
     'reid': {'mot2reid': 'MOT17, as crops of people for re-identification'},
 }
 #: Converters: {name: (module, what is read)}; the function has the name of the command
@@ -85,6 +91,7 @@ def _written(files): return [Path(o) for o in ([files] if isinstance(files, (str
 EVALUATIONS = dict(
     mot=('vidnb.datasets.mot_report', 'mot_report', 'multi-object tracking: HOTA, CLEAR and Identity by the rules of a benchmark; several trackers beside each other'),
     mots=('vidnb.datasets.mots', 'mots_report', 'tracking with masks: MOTS and KITTI MOTS'),
+    tao=('vidnb.datasets.tao', 'tao_report', 'tracking of hundreds of classes: track AP and HOTA by class'),
     sot=('vidnb.datasets.sot_report', 'sot_report', 'single-object tracking: success and precision, AO and SR, accuracy, robustness and EAO'),
     vid=('vidnb.datasets.video_reports', 'vid_report', 'video object detection: COCO AP and AP by motion'),
     vis=('vidnb.datasets.video_reports', 'vis_report', 'video instance segmentation: mask AP of tracks'),

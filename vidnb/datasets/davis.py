@@ -288,6 +288,12 @@ def _draw_comparison(ax, all_metrics):
     return ax
 
 # %% ../../nbs/datasets/385_davis.ipynb #62ffb706
+def _void_words(videos):
+    "What pixels of 255 in the truth are"
+    one = [v.binary for v in videos.values()]
+    if all(one): return 'the truth has one object, whose pixels are 255'
+    return 'pixels of 255 in the truth are void' + (f'; in {sum(one)} videos of 0 and 255 alone they are the object' if any(one) else '')
+
 def vos_report(
     truth, # folder of DAVIS or YouTube-VOS, or a folder or zip of masks
     pred, # folder or zip of masks, or several of them
@@ -305,7 +311,7 @@ def vos_report(
     stems = [Path(p).stem for p in paths]
     found = {n if stems.count(n) == 1 else str(p): _by_name(videos, find_masks(p, resolution=resolution)) for n,p in zip(stems, paths)}
     scored = {n: evaluate_vos(videos, p, match, skip, lambda line, n=n: notes.append(line if len(found) == 1 else f'{n}: {line}')) for n,p in found.items()}
-    notes.append(f'{"first and last frames are" if skip else "no frame is"} left out; objects are matched by {"their label" if match == "label" else f"the best total of {match}"}; pixels of 255 in the truth are void')
+    notes.append(f'{"first and last frames are" if skip else "no frame is"} left out; objects are matched by {"their label" if match == "label" else f"the best total of {match}"}; ' + _void_words(videos))
     first, one = next(iter(scored.items()))
     figures = {'worst frames': lambda ax: _draw_worst(ax, one, videos, found[first], truth, resolution)}
     if len(scored) > 1:

@@ -278,7 +278,7 @@ def _faulty_row(df, n_frames, kinds):
     if not (rows := np.flatnonzero(np.logical_or.reduce(list(bad.values())))).size: return None
     k = int(rows[0])
     if bad['late'][k]: return k, f'frame is {frame[k]}; the sequence ends with frame {n_frames}'
-    if bad['odd'][k]: return k, f'class is {cls[k]}; expected {kinds[0]} to {kinds[1]}' + (', as only pedestrians are scored' if kinds[1] == 1 else '')
+    if bad['odd'][k]: return k, f'class is {cls[k]}; expected ' + ('1 or -1, as only pedestrians are scored' if kinds[1] == 1 else f'{kinds[0]} to {kinds[1]}' + (' (only MOT15 has no classes)' if cls[k] == -1 else ''))
     return k, f'id {who[k]} stands twice in frame {frame[k]}; an identity has one box in a frame'
 
 def mot_fault(
@@ -333,7 +333,10 @@ def evaluate_mot(
     if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
     every, results, metrics, left = find_sequences(truth, gt_name), find_results(pred), MOTMetrics(threshold), dict(taken=0, truth=0, flat=0)
     wanted = _chosen(every, sequences)
-    if len(every) == len(results) == 1: results = dict(zip(every, results.values()))
+    if len(every) == len(results) == 1:
+        mine, its = *every, *results
+        if mine != its and (Path(pred).is_dir() or Path(pred).suffix == '.zip'): tell(f'{its} is taken as the result of {mine}, as there is one of each')
+        results = {mine: results[its]}
     if missing := [n for n in wanted if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
     if extra := [n for n in results if n not in wanted]: tell(f'not scored, as {"there is no truth" if sequences is None else "nobody asks for them"}: {", ".join(extra)}')
     for name,(file,length) in wanted.items():

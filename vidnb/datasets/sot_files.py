@@ -91,7 +91,7 @@ def _fault(name, text, sizes):
             try: v = float(c)
             except ValueError: return f'{name}:{n}: {c!r} is no number' + ('; a line that begins with m is a mask, as VOT has them from 2020 on' if c[0] == 'm' else '')
             if np.isinf(v): return f'{name}:{n}: {c!r} is no coordinate'
-        if len(cells) == 1 not in sizes: return f'{name}:{n} has one number; is this a result of VOT? Then `read_vot_trajectory` reads it'
+        if len(cells) == 1 not in sizes: return f'{name}:{n} has one number; is this a result of VOT? Then `read_vot_trajectory` reads it, and a report of it needs a benchmark such as vot2019'
         if len(cells) not in sizes: return f'{name}:{n} has {len(cells)} numbers; expected are {" or ".join(map(str, sizes))}: {line.strip()[:80]!r}'
         if 1 not in sizes and len(cells) != (want := want or len(cells)): return f'{name}:{n} has {len(cells)} numbers; the lines before it have {want}'
         nan = [c for c in cells if np.isnan(float(c))]
