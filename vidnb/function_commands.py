@@ -92,6 +92,7 @@ EVALUATIONS = dict(
     mot=('vidnb.datasets.mot_report', 'mot_report', 'multi-object tracking: HOTA, CLEAR and Identity by the rules of a benchmark; several trackers beside each other'),
     mots=('vidnb.datasets.mots', 'mots_report', 'tracking with masks: MOTS and KITTI MOTS'),
     tao=('vidnb.datasets.tao', 'tao_report', 'tracking of hundreds of classes: track AP and HOTA by class'),
+    boxes=('vidnb.datasets.mot_detections', 'mot_detections_report', 'boxes of the MOT Challenge without their identities: COCO AP'),
     sot=('vidnb.datasets.sot_report', 'sot_report', 'single-object tracking: success and precision, AO and SR, accuracy, robustness and EAO'),
     vid=('vidnb.datasets.video_reports', 'vid_report', 'video object detection: COCO AP and AP by motion'),
     vis=('vidnb.datasets.video_reports', 'vis_report', 'video instance segmentation: mask AP of tracks'),

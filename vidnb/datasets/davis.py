@@ -22,7 +22,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from ..core.environment import atomic_path, progress
 from .cocovid_files import cocovid, write_cocovid
-from .motchallenge import _text
+from .motchallenge import _open_zip, _text
 from ..metrics.report import EvalReport
 from ..metrics.vos import VOS_COLUMNS, VOSMetrics, draw_masks, plot_vos
 from ..video.files import as_url, file_bytes
@@ -140,7 +140,7 @@ def find_masks(
     if not root.exists(): raise FileNotFoundError(f'{root} is not there')
     if root.is_file():
         if not zipfile.is_zipfile(root): raise ValueError(f'{root} is no folder and no zip of masks')
-        with zipfile.ZipFile(root) as z: files = [(n, as_url(n, 'zip', str(root))) for n in z.namelist() if n.lower().endswith('.png') and '__MACOSX' not in n]
+        with _open_zip(root) as z: files = [(n, as_url(n, 'zip', str(root))) for n in z.namelist() if n.lower().endswith('.png') and '__MACOSX' not in n]
     else: files = [(p.as_posix(), str(p)) for p in _masks_folder(root, resolution, unsupervised).rglob('*.png')]
     videos, homes = {}, {}
     for n,url in sorted(files):

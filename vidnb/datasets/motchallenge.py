@@ -18,6 +18,7 @@ import re
 import zipfile
 import zlib
 from configparser import ConfigParser
+from contextlib import contextmanager
 from configparser import Error as IniError
 from pathlib import Path
 import numpy as np
@@ -35,7 +36,14 @@ def _raw(path):
     raw = Path(path).read_bytes()
     if raw[:2] != b'\x1f\x8b': return raw
     try: return gzip.decompress(raw)
-    except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+    except (EOFError, OSError, zlib.error) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+
+@contextmanager
+def _open_zip(path):
+    "A zip to read from; `ValueError` if it is damaged"
+    try:
+        with zipfile.ZipFile(path) as z: yield z
+    except (zipfile.BadZipFile, EOFError, zlib.error) as e: raise ValueError(f'{path} is a damaged zip file: {e}') from None
 
 def _decoded(raw, name):
     "Bytes as text, whatever the line ends; a byte order mark is not part of it"
@@ -221,7 +229,7 @@ def _text_files(folder):
 
 def _zipped(path):
     "{name: file} of the text files in a zip"
-    with zipfile.ZipFile(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.txt') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
+    with _open_zip(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.txt') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
     found = {}
     for n in names:
         if (stem := Path(n).stem) in found: raise ValueError(f'{path} has two results for {stem}: {found[stem].member} and {n}')

@@ -20,6 +20,7 @@ import json
 import os
 import re
 import zipfile
+import zlib
 from configparser import ConfigParser
 from configparser import Error as IniError
 from dataclasses import dataclass
@@ -51,12 +52,12 @@ def file_text(
     if not path.is_file() and zipped is None: raise FileNotFoundError(f'{path} is not there')
     try: raw = path.read_bytes() if zipped is None else _archive(zipped).read(path.relative_to(zipped).as_posix())
     except KeyError: raise FileNotFoundError(f'{path} is not there: the zip has no such file') from None
-    except zipfile.BadZipFile as e: raise ValueError(f'{path} is damaged: {e}') from None
+    except (zipfile.BadZipFile, EOFError, zlib.error) as e: raise ValueError(f'{path} is damaged: {e}') from None
     try:
         if raw[:2] == b'\x1f\x8b': raw = gzip.decompress(raw)
         return raw.decode('utf-8-sig')
     except UnicodeDecodeError: raise ValueError(f'{path} is no text file') from None
-    except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+    except (EOFError, OSError, zlib.error) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
 
 def files_below(
     path, # a file, a folder, or a zip
