@@ -49,6 +49,7 @@ _converters = {
     'visdrone': {'visdrone2coco': 'VisDrone-MOT'},
     'mots': {'mots2coco': 'MOTS and KITTI MOTS'},
     'tao': {'tao2coco': 'TAO'},
+    'coco_lvis': {'merge_coco_with_lvis': 'LVIS and COCO, to train detectors for TAO'},
     'sot_converters': {'otb2coco': 'OTB', 'uav2coco': 'UAV123', 'lasot2coco': 'LaSOT', 'got10k2coco': 'GOT-10k', 'trackingnet2coco': 'TrackingNet', 'vot2coco': 'VOT', 'nfs2coco': 'NFS', 'tnl2k2coco': 'TNL2K', 'gen_otb100_infos': 'OTB, as a list of sequences', 'gen_uav123_infos': 'UAV123, as a list of sequences', 'gen_lasot_infos': 'LaSOT, as a list of sequences', 'gen_got10k_infos': 'GOT-10k, as a list of sequences', 'gen_trackingnet_infos': 'TrackingNet, as a list of sequences', 'gen_vot_infos': 'VOT, as a list of sequences'},
     'imagenetvid': {'imagenet2coco_vid': 'ImageNet VID', 'imagenet2coco_det': 'ImageNet DET, classes of VID'},
     'youtubevis': {'youtubevis2coco': 'YouTube-VIS 2019 and 2021', 'ovis2coco': 'OVIS'},
