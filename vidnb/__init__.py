@@ -29,6 +29,7 @@ Modules:
 - `vidnb.datasets.annotations`: From the lists that datasets are published with to one table, and from a table to a list that a dataset reads
 - `vidnb.datasets.base`: A list of samples and a pipeline: what every dataset of vidnb is
 - `vidnb.datasets.bdd100k`: Json of BDD100K's box tracking, as CocoVID and as scores of eight classes by its rules
+- `vidnb.datasets.coco_lvis`: Objects of COCO that LVIS has not marked, under LVIS's classes: what detectors for TAO are trained on
 - `vidnb.datasets.cocovid`: Videos, pictures, boxes and identities of an annotation file, each found from each other at once
 - `vidnb.datasets.cocovid_files`: One json for videos, pictures, boxes and identities, built from two tables
 - `vidnb.datasets.davis`: Folders of masks, from folders and zips, read one frame at a time; a report of results; a CocoVID file

@@ -82,6 +82,7 @@ from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
 from vidnb.datasets.mot_detections import *
 from vidnb.datasets.bdd100k import *
+from vidnb.datasets.coco_lvis import *
 from vidnb.datasets.visdrone import *
 from vidnb.datasets.mots import *
 from vidnb.datasets.mot_report import *

@@ -329,7 +329,7 @@ def numbers_table(
     from vidnb.bench.bench_metrics import bench_metrics
     table = bench_metrics(1. if full else .25, rounds)
     if out is not None: table.to_csv(out, index=False)
-    print(table.T.to_string(header=False))
+    print(table.round(3).fillna('').to_string(index=False))
     return 0
 
 # %% ../nbs/990_cli.ipynb #899a20eb

@@ -10,6 +10,7 @@ Docs: https://vidnb.github.io/vidnb/function_commands.html.md"""
 __all__ = ['CONVERTERS', 'EVALUATIONS', 'add_options', 'find_function', 'add_converters', 'add_evaluations']
 
 # %% ../nbs/970_function_commands.ipynb #242e660e
+import argparse
 import importlib
 import inspect
 from pathlib import Path
@@ -41,21 +42,23 @@ def add_options(
         if name in skip or name == 'tell': continue   # what is told goes to the terminal
         (kind, several), flag, must = _kind(p), name.replace('_', '-'), p.default is p.empty
         note = (notes.get(name) or '').replace('%', '%%')
-        if kind is bool and not several: parser.add_argument(('--no-' if p.default else '--') + flag, dest=name, action='store_false' if p.default else 'store_true', help=note)
+        if kind is bool and not several and p.default is None: parser.add_argument(f'--{flag}', dest=name, action=argparse.BooleanOptionalAction, default=None, help=note)
+        elif kind is bool and not several: parser.add_argument(('--no-' if p.default else '--') + flag, dest=name, action='store_false' if p.default else 'store_true', help=note)
         else: parser.add_argument(f'--{flag}', dest=name, type=kind, nargs='+' if several else None, default=None if must else p.default, required=must, help=note + _default(p.default, several))
 
 # %% ../nbs/970_function_commands.ipynb #366e853e
 _converters = {
-    'mot_converters': {'mot2coco': 'MOT15, MOT16, MOT17, MOT20', 'dancetrack2coco': 'DanceTrack', 'sportsmot2coco': 'SportsMOT', 'crowdhuman2coco': 'CrowdHuman'},
+    'mot_converters': {'mot2coco': 'MOT15, MOT16, MOT17, MOT20', 'dancetrack2coco': 'DanceTrack', 'sportsmot2coco': 'SportsMOT', 'crowdhuman2coco': 'CrowdHuman', 'coco2mot': 'CocoVID, its truth or predictions, as text of the MOT Challenge'},
     'kitti_tracking': {'kitti2coco': 'KITTI tracking'},
     'bdd100k': {'bdd2coco': 'BDD100K tracking'},
     'visdrone': {'visdrone2coco': 'VisDrone-MOT'},
     'mots': {'mots2coco': 'MOTS and KITTI MOTS'},
+    'tao': {'tao2coco': 'TAO'},
+    'coco_lvis': {'merge_coco_with_lvis': 'LVIS and COCO, to train detectors for TAO'},
     'sot_converters': {'otb2coco': 'OTB', 'uav2coco': 'UAV123', 'lasot2coco': 'LaSOT', 'got10k2coco': 'GOT-10k', 'trackingnet2coco': 'TrackingNet', 'vot2coco': 'VOT', 'nfs2coco': 'NFS', 'tnl2k2coco': 'TNL2K', 'gen_otb100_infos': 'OTB, as a list of sequences', 'gen_uav123_infos': 'UAV123, as a list of sequences', 'gen_lasot_infos': 'LaSOT, as a list of sequences', 'gen_got10k_infos': 'GOT-10k, as a list of sequences', 'gen_trackingnet_infos': 'TrackingNet, as a list of sequences', 'gen_vot_infos': 'VOT, as a list of sequences'},
     'imagenetvid': {'imagenet2coco_vid': 'ImageNet VID', 'imagenet2coco_det': 'ImageNet DET, classes of VID'},
     'youtubevis': {'youtubevis2coco': 'YouTube-VIS 2019 and 2021', 'ovis2coco': 'OVIS'},
     'davis': {'davis2coco': 'DAVIS'},
-    'tao': {'tao2coco': 'TAO'},
     'reid': {'mot2reid': 'MOT17, as crops of people for re-identification'},
 }
 #: Converters: {name: (module, what is read)}; the function has the name of the command
@@ -91,8 +94,8 @@ def _written(files): return [Path(o) for o in ([files] if isinstance(files, (str
 EVALUATIONS = dict(
     mot=('vidnb.datasets.mot_report', 'mot_report', 'multi-object tracking: HOTA, CLEAR and Identity by the rules of a benchmark; several trackers beside each other'),
     mots=('vidnb.datasets.mots', 'mots_report', 'tracking with masks: MOTS and KITTI MOTS'),
-    tao=('vidnb.datasets.tao', 'tao_report', 'tracking of hundreds of classes: track AP and HOTA by class'),
-    boxes=('vidnb.datasets.mot_detections', 'mot_detections_report', 'boxes of the MOT Challenge without their identities: COCO AP'),
+    tao=('vidnb.datasets.tao', 'tao_report', 'tracks of hundreds of classes: TAO\'s track AP, HOTA by class'),
+    mot_detections=('vidnb.datasets.mot_detections', 'mot_detections_report', 'boxes of the MOT Challenge without identities: AP'),
     sot=('vidnb.datasets.sot_report', 'sot_report', 'single-object tracking: success and precision, AO and SR, accuracy, robustness and EAO'),
     vid=('vidnb.datasets.video_reports', 'vid_report', 'video object detection: COCO AP and AP by motion'),
     vis=('vidnb.datasets.video_reports', 'vis_report', 'video instance segmentation: mask AP of tracks'),

@@ -117,7 +117,7 @@ def evaluate(self:ReIDDataset,
     return scores.value
 
 # %% ../../nbs/datasets/391_reid_dataset.ipynb #dcc4772b
-def _read(path, size):
+def _read_sized(path, size):
     "(picture (h,w,3) RGB, its own height and width)"
     img = cv2.imdecode(np.frombuffer(file_bytes(path), np.uint8), cv2.IMREAD_COLOR)
     if img is None: raise ValueError(f'{path} is no picture')
@@ -138,7 +138,7 @@ class LoadReIDImage(Step):
         each = [self._one(p) for p in paths]
         return dict(results, **{k: [o[k] for o in each] for k in self.writes})
     def _one(self, path):
-        img, (h, w) = _read(path, self.size)
+        img, (h, w) = _read_sized(path, self.size)
         return dict(img=img, ori_shape=(h,w), img_shape=img.shape[:2], scale=img.shape[1::-1], scale_factor=(img.shape[1]/w, img.shape[0]/h))
 
 # %% ../../nbs/datasets/391_reid_dataset.ipynb #e40306aa

@@ -84,6 +84,7 @@ def get_last_value(self:SiamRPNExpParamScheduler)->list: # one for each group
     "The values after the last step"
     return self._last_lr
 
+# %% ../../nbs/learn/922_siamrpn_schedules.ipynb #c31b9bc5
 class SiamRPNExpLR(SiamRPNExpParamScheduler):
     "`SiamRPNExpParamScheduler` of the learning rate"
     def __init__(self,

@@ -123,6 +123,7 @@ def step_lists(
             for s in steps: yield from step_lists(s, seen)
     for name in _held: yield from step_lists(_parts(o).get(name), seen)
 
+# %% ../../nbs/learn/931_tracking_callbacks.ipynb #82dc0606
 def restart_workers(
     dl, # loader of PyTorch or fastai
 ):
@@ -256,6 +257,7 @@ def after_test_iter(self:TrackVisualizationHook,
     "Draw what is due of a batch of a test"
     if self.draw: self.draw_batch(runner, batch_idx, outputs, self.folder(runner)/'test' if self.test_out_dir is None else Path(self.test_out_dir))
 
+# %% ../../nbs/learn/931_tracking_callbacks.ipynb #e02223eb
 @patch
 def draw_batch(self:TrackVisualizationHook, runner, batch_idx, outputs, out):
     "Draw every `interval`-th of the frames, counted over batches"

@@ -14,6 +14,7 @@ import numpy as np
 import vidnb.core.environment
 from pathlib import Path
 from fastai.learner import Metric
+from fastcore.basics import patch
 from .processes import gather_objects
 from ..metrics.mot import MOTMetrics, mot_scene
 
@@ -49,21 +50,24 @@ class VideoCollector:
         "Close a video"
         args = self.close(dict(sorted(frames.items())), self.lengths.get(video))
         self.accumulator.add(video, *(args if isinstance(args, tuple) else (args,)))
-    def gather(self)->dict: # the accumulator's value
-        "Put the videos of all processes together; to be called in each of them"
-        if self.values is None:
-            parts = gather_objects((self.accumulator.videos, self.open, self.lengths))
-            closed = {name: s for videos,*_ in parts for name,s in videos.items()}
-            self.lengths = {n: l for *_,lengths in parts for n,l in lengths.items()}
-            left = {n for _,o,_ in parts for n in o} - set(closed)
-            self.accumulator.reset()
-            for name in left: self.finish(name, {f: r for _,o,_ in parts for f,r in o.get(name, {}).items()})
-            closed.update(self.accumulator.videos)
-            self.accumulator.reset()
-            for name in sorted(closed, key=str): self.accumulator.add(name, closed[name])
-            self.open = {}
-            self.values = dict(self.accumulator.value) if self.accumulator.videos else {}
-        return self.values
+
+# %% ../../nbs/learn/936_video_metrics.ipynb #7e005463
+@patch
+def gather(self:VideoCollector)->dict: # the accumulator's value
+    "Put the videos of all processes together; to be called in each of them"
+    if self.values is None:
+        parts = gather_objects((self.accumulator.videos, self.open, self.lengths))
+        closed = {name: s for videos,*_ in parts for name,s in videos.items()}
+        self.lengths = {n: l for *_,lengths in parts for n,l in lengths.items()}
+        left = {n for _,o,_ in parts for n in o} - set(closed)
+        self.accumulator.reset()
+        for name in left: self.finish(name, {f: r for _,o,_ in parts for f,r in o.get(name, {}).items()})
+        closed.update(self.accumulator.videos)
+        self.accumulator.reset()
+        for name in sorted(closed, key=str): self.accumulator.add(name, closed[name])
+        self.open = {}
+        self.values = dict(self.accumulator.value) if self.accumulator.videos else {}
+    return self.values
 
 # %% ../../nbs/learn/936_video_metrics.ipynb #ec8dfdb9
 class VideoMetric(Metric):
@@ -116,6 +120,7 @@ def track_frames(
         gt,tr = (_rows(getattr(s, k, None), ('bboxes', 'instances_id')) for k in ('gt_instances', 'pred_track_instances'))
         yield video if video is not None else str(Path(str(path)).parent), frame, dict(gt_boxes=gt[0], gt_ids=gt[1], boxes=tr[0], ids=tr[1]), _fact(s, 'video_length')
 
+# %% ../../nbs/learn/936_video_metrics.ipynb #9355b9c0
 def scene_of_frames(
     frames:dict, # {frame: dict(gt_boxes (n,4), gt_ids (n,), boxes (m,4), ids (m,))}, corners
     length:int=None, # frames of the video; None: as many as there are records
@@ -126,6 +131,7 @@ def scene_of_frames(
         return np.repeat(np.fromiter(frames, np.int64, len(frames)), n), np.concatenate([r[who] for r in frames.values()]), np.concatenate([np.reshape(r[box], (-1, 4)) for r in frames.values()])
     return mot_scene(*side('gt_boxes', 'gt_ids'), *side('boxes', 'ids'), len(frames) if length is None else length)
 
+# %% ../../nbs/learn/936_video_metrics.ipynb #54bc8c60
 def video_metrics(
     accumulator=None, # such as `MOTMetrics()`, which it is if left out
     keys=('HOTA', 'MOTA', 'IDF1'), # scores of its `value` that should stand in the table of epochs

@@ -77,6 +77,7 @@ def smooth_track(
     t = np.asarray(frame, float)[:,None]
     return GaussianProcessRegressor(RBF(length, 'fixed')).fit(t, values).predict(t).reshape(len(t), -1)
 
+# %% ../../nbs/tracking/750_linking.ipynb #fcc8beba
 def smooth_tracks(
     df:pd.DataFrame, # frame, id, x, y, w, h, and maybe `filled`
     tau:float=10., # stiffness

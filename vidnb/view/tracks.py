@@ -40,6 +40,7 @@ def _frame(frame):
     if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8: raise ValueError(f'a frame is (h,w,3) uint8 RGB; got {frame.shape} {frame.dtype}')
     return frame.copy()
 
+# %% ../../nbs/view/878_tracks.ipynb #68f1d63b
 def blend_masks(
     frame:np.ndarray, # (h,w,3) uint8 RGB
     masks:np.ndarray, # (n,h,w) bool
@@ -55,6 +56,7 @@ def blend_masks(
     for m,c in zip(masks, colours): cv2.drawContours(out, cv2.findContours(m.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], -1, c.tolist(), 1)
     return out
 
+# %% ../../nbs/view/878_tracks.ipynb #eb5ec7ca
 def draw_boxes(
     frame:np.ndarray, # (h,w,3) uint8 RGB
     boxes, # (n,4) x1 y1 x2 y2
@@ -145,6 +147,7 @@ def draw_trails(
         cv2.polylines(out, [feet[:,None]], False, id_colours([int(who)])[0].tolist(), width, cv2.LINE_AA)
     return out
 
+# %% ../../nbs/view/878_tracks.ipynb #bf89915e
 def draw_tracks(
     frame:np.ndarray, # (h,w,3) uint8 RGB
     df, # table of tracks
@@ -158,6 +161,7 @@ def draw_tracks(
     out = draw_trails(frame, df, number, trail) if trail else frame
     return draw_boxes(out, xywh2xyxy(now[['x', 'y', 'w', 'h']].to_numpy(float)), id_colours(ids), [str(i) for i in ids] if texts else None)
 
+# %% ../../nbs/view/878_tracks.ipynb #2eeda6a6
 def show_tracks(
     frames, # (t,h,w,3) uint8, frames of the video in order
     df, # table of tracks
