@@ -33,3 +33,14 @@ def test_missing_files_are_one_line(name, capsys, tmp_path):
     said = capsys.readouterr().err.strip().splitlines()
     assert status == 1 and len(said) == 1 and ('nowhere' in said[0] or 'no-result' in said[0]), said
     assert not (tmp_path/'out').exists() or not list((tmp_path/'out').iterdir())
+
+
+def test_every_converter_and_report_is_a_command():
+    "What a page of a benchmark offers is offered in the shell too"
+    import ast
+    from pathlib import Path
+    import vidnb
+    from vidnb.function_commands import CONVERTERS, EVALUATIONS
+    made = {n.name for p in (Path(vidnb.__file__).parent/'datasets').glob('*.py') for n in ast.parse(p.read_text()).body if isinstance(n, ast.FunctionDef)}
+    assert {n for n in made if n.endswith('2coco') or '2coco_' in n} - set(CONVERTERS) == set()
+    assert {n for n in made if n.endswith('_report') and n[0] != '_'} == {name for _,name,_ in EVALUATIONS.values()}

@@ -433,7 +433,7 @@ def print_report(
     out=None, # folder for its files
 )->int: # exit status
     "Print a report, and write it into a folder"
-    print(report.text())
+    print(report.text(digits=5))   # published tables have three decimals of a percentage
     if out: print(f'\n{len(report.save(out))} files, in {out}')
     return 0
 

@@ -26,6 +26,11 @@ def _kind(p):
     elif kind not in known.values(): kind = type(p.default) if type(p.default) in known.values() else str
     return kind, several
 
+def _default(value, several):
+    "The default as a help says it"
+    if value is inspect.Parameter.empty or value is None or (several and not value): return ''
+    return f' ({" ".join(map(str, value)) if several else value})'.replace('%', '%%')
+
 def add_options(
     parser, # of `argparse`
     f, # function whose parameters become options; a comment beside a parameter is its help
@@ -39,7 +44,7 @@ def add_options(
         note = (notes.get(name) or '').replace('%', '%%')
         if kind is bool and not several and p.default is None: parser.add_argument(f'--{flag}', dest=name, action=argparse.BooleanOptionalAction, default=None, help=note)
         elif kind is bool and not several: parser.add_argument(('--no-' if p.default else '--') + flag, dest=name, action='store_false' if p.default else 'store_true', help=note)
-        else: parser.add_argument(f'--{flag}', dest=name, type=kind, nargs='+' if several else None, default=None if must else p.default, required=must, help=note + ('' if must or p.default in (None, ()) else ' (%(default)s)'))
+        else: parser.add_argument(f'--{flag}', dest=name, type=kind, nargs='+' if several else None, default=None if must else p.default, required=must, help=note + _default(p.default, several))
 
 # %% ../nbs/970_function_commands.ipynb #366e853e
 _converters = {

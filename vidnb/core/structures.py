@@ -124,6 +124,22 @@ def all_keys(self:DataElement)->list:
     "Names of fields, then of facts"
     return [*self._data, *self._meta]
 @patch
+def metainfo_values(self:DataElement)->list:
+    "Facts"
+    return list(self._meta.values())
+@patch
+def metainfo_items(self:DataElement)->list:
+    "(name, fact) of each"
+    return list(self._meta.items())
+@patch
+def all_values(self:DataElement)->list:
+    "Fields, then facts"
+    return [*self._data.values(), *self._meta.values()]
+@patch
+def all_items(self:DataElement)->list:
+    "(name, field or fact) of each"
+    return [*self._data.items(), *self._meta.items()]
+@patch
 def __contains__(self:DataElement, name)->bool: return name in self._data or name in self._meta
 @patch
 def to_dict(self:DataElement)->dict:
@@ -289,7 +305,7 @@ class ReIDDataSample(DataElement):
 def _as_label(value, num_classes=None):
     "A label as a tensor (n,) int64"
     import torch
-    if isinstance(value, (str, bytes)): raise ValueError(f'a label is a whole number, or several; got {value!r}')
+    if value is None or isinstance(value, (str, bytes)): raise ValueError(f'a label is a whole number, or several; got {value!r}')
     label = torch.atleast_1d(torch.as_tensor(np.asarray(value) if not _is_tensor(value) else value))
     if label.ndim != 1 or len(label) == 0: raise ValueError(f'labels have one axis and at least one entry; got shape {tuple(label.shape)}')
     if label.dtype == torch.bool or bool((label != label.long()).any()): raise ValueError(f'a label is a whole number; got {label.tolist()}')

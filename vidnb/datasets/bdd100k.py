@@ -15,11 +15,13 @@ import gzip
 import json
 import re
 import zipfile
+import zlib
 from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
 from ..core.environment import atomic_path, progress
+from .motchallenge import _open_zip
 from .cocovid_files import cocovid, write_cocovid
 from ..metrics.mot_classes import MOTClassMetrics, class_scene
 
@@ -33,7 +35,7 @@ _flags, _corners = ('crowd', 'occluded', 'truncated'), ['x1', 'y1', 'x2', 'y2']
 def _json(raw, name):
     "The list of pictures in a json file, plain or gzip"
     try: data = json.loads((gzip.decompress(raw) if raw[:2] == b'\x1f\x8b' else raw).decode('utf-8-sig'))
-    except (EOFError, OSError, UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f'{name} is no json file: {e}') from None
+    except (EOFError, OSError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f'{name} is no json file: {e}') from None
     if isinstance(data, dict): data = data.get('frames')
     if not isinstance(data, list): raise ValueError(f'{name} holds no list of pictures')
     return data
@@ -122,8 +124,8 @@ def find_bdd(
     stem = lambda n: re.sub(r'\.json(\.gz)?$', '', Path(n).name)
     if path.is_file() and zipfile.is_zipfile(path):
         def member(n):
-            with zipfile.ZipFile(path) as z: return parse_bdd100k(_json(z.read(n), f'{path}/{n}'), f'{path}/{n}')
-        with zipfile.ZipFile(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.json') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
+            with _open_zip(path) as z: return parse_bdd100k(_json(z.read(n), f'{path}/{n}'), f'{path}/{n}')
+        with _open_zip(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.json') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
         if len({stem(n) for n in names}) < len(names): raise ValueError(f'{path} has two files of one name in different folders')
         return {stem(n): (lambda n=n: member(n)) for n in names}
     if path.is_file(): return _videos(path, stem(path))

@@ -12,6 +12,7 @@ __all__ = ['cocovid', 'write_cocovid', 'read_cocovid']
 # %% ../../nbs/datasets/335_cocovid_files.ipynb #02ff0fcb
 import gzip
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 import numpy as np
@@ -47,6 +48,7 @@ def _annotations(boxes, images):
     at = boxes.image.to_numpy(np.int64)
     if len(odd := at[(at < 0) | (at >= len(images))]): raise ValueError(f'a box is in picture {odd[0]}; there are {len(images)} pictures, counted from 0')
     video = images.video_id.to_numpy()[at]
+    if len(odd := np.flatnonzero(~np.isfinite(boxes[['x', 'y', 'w', 'h']].to_numpy(float)).all(1))): raise ValueError(f'the box of instance {boxes.instance[odd[0]]} in {images.file_name.iloc[at[odd[0]]]} has a number that is none: {boxes.loc[odd[0], list("xywh")].tolist()}')
     who = pd.factorize(pd.MultiIndex.from_arrays([video, boxes.instance]))[0]
     if len(twice := np.flatnonzero(pd.DataFrame(dict(a=at, b=who)).duplicated().to_numpy())):
         raise ValueError(f'instance {boxes.instance[twice[0]]} has two boxes in {images.file_name.iloc[at[twice[0]]]}')
@@ -95,7 +97,7 @@ def read_cocovid(
     if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
     raw = path.read_bytes()
     try: data = json.loads((gzip.decompress(raw) if raw[:2] == b'\x1f\x8b' else raw).decode('utf-8-sig'))
-    except (EOFError, OSError, UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f'{path} is no json file: {e}') from None
+    except (EOFError, OSError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f'{path} is no json file: {e}') from None
     if not isinstance(data, dict): raise ValueError(f'{path} holds a {type(data).__name__}; a CocoVID file holds {", ".join(need)}')
     if missing := [k for k in need if k not in data]: raise ValueError(f'{path} has no {", ".join(missing)}; it has {", ".join(data)}')
     return data

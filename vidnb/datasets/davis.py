@@ -22,7 +22,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from ..core.environment import atomic_path, progress
 from .cocovid_files import cocovid, write_cocovid
-from .motchallenge import _text
+from .motchallenge import _open_zip, _text
 from ..metrics.report import EvalReport
 from ..metrics.vos import VOS_COLUMNS, VOSMetrics, draw_masks, plot_vos
 from ..video.files import as_url, file_bytes
@@ -140,7 +140,7 @@ def find_masks(
     if not root.exists(): raise FileNotFoundError(f'{root} is not there')
     if root.is_file():
         if not zipfile.is_zipfile(root): raise ValueError(f'{root} is no folder and no zip of masks')
-        with zipfile.ZipFile(root) as z: files = [(n, as_url(n, 'zip', str(root))) for n in z.namelist() if n.lower().endswith('.png') and '__MACOSX' not in n]
+        with _open_zip(root) as z: files = [(n, as_url(n, 'zip', str(root))) for n in z.namelist() if n.lower().endswith('.png') and '__MACOSX' not in n]
     else: files = [(p.as_posix(), str(p)) for p in _masks_folder(root, resolution, unsupervised).rglob('*.png')]
     videos, homes = {}, {}
     for n,url in sorted(files):
@@ -288,6 +288,12 @@ def _draw_comparison(ax, all_metrics):
     return ax
 
 # %% ../../nbs/datasets/385_davis.ipynb #62ffb706
+def _void_words(videos):
+    "What pixels of 255 in the truth are"
+    one = [v.binary for v in videos.values()]
+    if all(one): return 'the truth has one object, whose pixels are 255'
+    return 'pixels of 255 in the truth are void' + (f'; in {sum(one)} videos of 0 and 255 alone they are the object' if any(one) else '')
+
 def vos_report(
     truth, # folder of DAVIS or YouTube-VOS, or a folder or zip of masks
     pred, # folder or zip of masks, or several of them
@@ -305,7 +311,7 @@ def vos_report(
     stems = [Path(p).stem for p in paths]
     found = {n if stems.count(n) == 1 else str(p): _by_name(videos, find_masks(p, resolution=resolution)) for n,p in zip(stems, paths)}
     scored = {n: evaluate_vos(videos, p, match, skip, lambda line, n=n: notes.append(line if len(found) == 1 else f'{n}: {line}')) for n,p in found.items()}
-    notes.append(f'{"first and last frames are" if skip else "no frame is"} left out; objects are matched by {"their label" if match == "label" else f"the best total of {match}"}; pixels of 255 in the truth are void')
+    notes.append(f'{"first and last frames are" if skip else "no frame is"} left out; objects are matched by {"their label" if match == "label" else f"the best total of {match}"}; ' + _void_words(videos))
     first, one = next(iter(scored.items()))
     figures = {'worst frames': lambda ax: _draw_worst(ax, one, videos, found[first], truth, resolution)}
     if len(scored) > 1:

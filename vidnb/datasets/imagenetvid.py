@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from ..core.environment import atomic_path, progress
 from .cocovid_files import cocovid, write_cocovid
-from .motchallenge import _text
+from .motchallenge import _open_zip, _text
 
 # %% ../../nbs/datasets/370_imagenetvid.ipynb #ed2600af
 #: The 30 classes of ImageNet VID: {WordNet number: name}, in the order of their numbers from 1
@@ -251,7 +251,7 @@ def read_vid_results(
     "Boxes that a video detector found; `ValueError` names the file, and the line or entry"
     path = Path(path)
     if path.is_file() and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as z:
+        with _open_zip(path) as z:
             if len(names := [n for n in z.namelist() if n.endswith(('.json', '.txt'))]) != 1: raise ValueError(f'{path} has {len(names)} result files in it; it should have one')
             text, name = z.read(names[0]).decode('utf-8-sig'), f'{path}/{names[0]}'
     elif not path.is_file(): raise FileNotFoundError(f'{path} is not there')

@@ -18,6 +18,7 @@ import re
 import zipfile
 import zlib
 from configparser import ConfigParser
+from contextlib import contextmanager
 from configparser import Error as IniError
 from pathlib import Path
 import numpy as np
@@ -35,7 +36,14 @@ def _raw(path):
     raw = Path(path).read_bytes()
     if raw[:2] != b'\x1f\x8b': return raw
     try: return gzip.decompress(raw)
-    except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+    except (EOFError, OSError, zlib.error) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+
+@contextmanager
+def _open_zip(path):
+    "A zip to read from; `ValueError` if it is damaged"
+    try:
+        with zipfile.ZipFile(path) as z: yield z
+    except (zipfile.BadZipFile, EOFError, zlib.error) as e: raise ValueError(f'{path} is a damaged zip file: {e}') from None
 
 def _decoded(raw, name):
     "Bytes as text, whatever the line ends; a byte order mark is not part of it"
@@ -221,7 +229,7 @@ def _text_files(folder):
 
 def _zipped(path):
     "{name: file} of the text files in a zip"
-    with zipfile.ZipFile(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.txt') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
+    with _open_zip(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.txt') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
     found = {}
     for n in names:
         if (stem := Path(n).stem) in found: raise ValueError(f'{path} has two results for {stem}: {found[stem].member} and {n}')
@@ -278,7 +286,7 @@ def _faulty_row(df, n_frames, kinds):
     if not (rows := np.flatnonzero(np.logical_or.reduce(list(bad.values())))).size: return None
     k = int(rows[0])
     if bad['late'][k]: return k, f'frame is {frame[k]}; the sequence ends with frame {n_frames}'
-    if bad['odd'][k]: return k, f'class is {cls[k]}; expected {kinds[0]} to {kinds[1]}' + (', as only pedestrians are scored' if kinds[1] == 1 else '')
+    if bad['odd'][k]: return k, f'class is {cls[k]}; expected ' + ('1 or -1, as only pedestrians are scored' if kinds[1] == 1 else f'{kinds[0]} to {kinds[1]}' + (' (only MOT15 has no classes)' if cls[k] == -1 else ''))
     return k, f'id {who[k]} stands twice in frame {frame[k]}; an identity has one box in a frame'
 
 def mot_fault(
@@ -333,7 +341,10 @@ def evaluate_mot(
     if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
     every, results, metrics, left = find_sequences(truth, gt_name), find_results(pred), MOTMetrics(threshold), dict(taken=0, truth=0, flat=0)
     wanted = _chosen(every, sequences)
-    if len(every) == len(results) == 1: results = dict(zip(every, results.values()))
+    if len(every) == len(results) == 1:
+        mine, its = *every, *results
+        if mine != its and (Path(pred).is_dir() or Path(pred).suffix == '.zip'): tell(f'{its} is taken as the result of {mine}, as there is one of each')
+        results = {mine: results[its]}
     if missing := [n for n in wanted if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
     if extra := [n for n in results if n not in wanted]: tell(f'not scored, as {"there is no truth" if sequences is None else "nobody asks for them"}: {", ".join(extra)}')
     for name,(file,length) in wanted.items():

@@ -24,7 +24,7 @@ from ..core.boxes import xyxy2xywh
 from ..core.environment import atomic_path
 from ..core.masks import check_rles, decode_masks, first_overlap, frame_mask_ious, join_labels, mask_areas, mask_boxes, mask_counts, mask_runs, paint_masks, pair_mask_ious, shared_pixels, split_labels, union_mask
 from .cocovid_files import cocovid, write_cocovid
-from .motchallenge import _text, read_seqinfo
+from .motchallenge import _open_zip, _text, read_seqinfo
 from ..metrics.mot import MOTMetrics, MOTScene, combine_mot, mot_scene, plot_hota
 from ..metrics.report import EvalReport
 
@@ -175,8 +175,8 @@ def show_mots(
 def _members(path):
     "Readers of the text files of a zip"
     def reader(n):
-        with zipfile.ZipFile(path) as z: return parse_mots(z.read(n).decode('utf-8-sig'), f'{path}/{n}')
-    with zipfile.ZipFile(path) as z: return {Path(n).stem: (lambda n=n: reader(n)) for n in sorted(z.namelist()) if n.endswith('.txt')}
+        with _open_zip(path) as z: return parse_mots(z.read(n).decode('utf-8-sig'), f'{path}/{n}')
+    with _open_zip(path) as z: return {Path(n).stem: (lambda n=n: reader(n)) for n in sorted(z.namelist()) if n.endswith('.txt')}
 
 def _stem(p): return p.name.split('.')[0]
 

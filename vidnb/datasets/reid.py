@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from ..core.environment import as_generator, atomic_path, progress
 from ..core.boxes import xywh2xyxy
-from .motchallenge import _text, find_sequences, read_mot, read_seqinfo
+from .motchallenge import _open_zip, _text, find_sequences, read_mot, read_seqinfo
 
 # %% ../../nbs/datasets/390_reid.ipynb #96096939
 REID_COLUMNS = ('path', 'id', 'camera', 'split')
@@ -66,7 +66,7 @@ def _names(root):
     "Paths of all pictures below `root`, a folder or zip, relative to it"
     if root.is_file():
         if not zipfile.is_zipfile(root): raise ValueError(f'{root} is no folder and no zip of pictures')
-        with zipfile.ZipFile(root) as z: names = [n for n in z.namelist() if '__MACOSX' not in n]
+        with _open_zip(root) as z: names = [n for n in z.namelist() if '__MACOSX' not in n]
     else: names = [f'{d.name}/{p.name}' for d in root.iterdir() if d.is_dir() and d.name in _market for p in d.iterdir()]
     return sorted(n for n in names if n.lower().endswith(_pictures))
 

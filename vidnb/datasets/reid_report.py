@@ -27,6 +27,7 @@ from ..video.files import as_url, file_bytes
 # %% ../../nbs/datasets/392_reid_report.ipynb #e2f712aa
 def _checked(x, path):
     if x.ndim != 2 or x.dtype.kind not in 'fiu': raise ValueError(f'{path}: features are numbers (n,d); got {x.shape} {x.dtype}')
+    if len(odd := np.flatnonzero(~np.isfinite(x).all(1))): raise ValueError(f'{path}: feature {odd[0]}, counted from 0, has a number that is none')
     return x
 
 def _read_npz(path):
@@ -47,11 +48,13 @@ def _read_csv(path):
     if not cells: raise ValueError(f'{path} has no features')
     d = len(cells[0][1])
     if bad := next(((n, len(c)) for n,c in cells if len(c) != d or d < 2), None): raise ValueError(f'{path}:{bad[0]} has {bad[1]} fields, the first line {d}; a line is a path and the numbers of its feature')
-    try: return np.array([c[1:] for _,c in cells], float), [c[0].strip() for _,c in cells]
+    try: x = np.array([c[1:] for _,c in cells], float)
     except ValueError:
         for n,c in cells:
             try: [float(o) for o in c[1:]]
             except ValueError as e: raise ValueError(f'{path}:{n}: {e}') from None
+    if len(odd := np.flatnonzero(~np.isfinite(x).all(1))): raise ValueError(f'{path}:{cells[odd[0]][0]} has a number that is none')
+    return x, [c[0].strip() for _,c in cells]
 
 def read_reid_features(
     path, # .npz, .npy or .csv

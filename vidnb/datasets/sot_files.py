@@ -20,6 +20,7 @@ import json
 import os
 import re
 import zipfile
+import zlib
 from configparser import ConfigParser
 from configparser import Error as IniError
 from dataclasses import dataclass
@@ -51,12 +52,12 @@ def file_text(
     if not path.is_file() and zipped is None: raise FileNotFoundError(f'{path} is not there')
     try: raw = path.read_bytes() if zipped is None else _archive(zipped).read(path.relative_to(zipped).as_posix())
     except KeyError: raise FileNotFoundError(f'{path} is not there: the zip has no such file') from None
-    except zipfile.BadZipFile as e: raise ValueError(f'{path} is damaged: {e}') from None
+    except (zipfile.BadZipFile, EOFError, zlib.error) as e: raise ValueError(f'{path} is damaged: {e}') from None
     try:
         if raw[:2] == b'\x1f\x8b': raw = gzip.decompress(raw)
         return raw.decode('utf-8-sig')
     except UnicodeDecodeError: raise ValueError(f'{path} is no text file') from None
-    except (EOFError, OSError) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
+    except (EOFError, OSError, zlib.error) as e: raise ValueError(f'{path} is a damaged gzip file: {e}') from None
 
 def files_below(
     path, # a file, a folder, or a zip
@@ -91,7 +92,7 @@ def _fault(name, text, sizes):
             try: v = float(c)
             except ValueError: return f'{name}:{n}: {c!r} is no number' + ('; a line that begins with m is a mask, as VOT has them from 2020 on' if c[0] == 'm' else '')
             if np.isinf(v): return f'{name}:{n}: {c!r} is no coordinate'
-        if len(cells) == 1 not in sizes: return f'{name}:{n} has one number; is this a result of VOT? Then `read_vot_trajectory` reads it'
+        if len(cells) == 1 not in sizes: return f'{name}:{n} has one number; is this a result of VOT? Then `read_vot_trajectory` reads it, and a report of it needs a benchmark such as vot2019'
         if len(cells) not in sizes: return f'{name}:{n} has {len(cells)} numbers; expected are {" or ".join(map(str, sizes))}: {line.strip()[:80]!r}'
         if 1 not in sizes and len(cells) != (want := want or len(cells)): return f'{name}:{n} has {len(cells)} numbers; the lines before it have {want}'
         nan = [c for c in cells if np.isnan(float(c))]

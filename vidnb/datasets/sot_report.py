@@ -45,6 +45,7 @@ def sot_truth(
     split:str=None, # part of the benchmark, as `find_sot_sequences` names it; None: its default
 )->list: # of `SOTSequence`
     "The sequences that have truth; `ValueError` where there is none"
+    benchmark = benchmark.lower()
     if benchmark not in SOT_BENCHMARKS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(SOT_BENCHMARKS)}')
     path = Path(truth)
     if not path.exists(): raise FileNotFoundError(f'{path} is not there')
@@ -65,8 +66,10 @@ def _corners(boxes):
 def _matched(sequences, found, where, missing, notes):
     "{name: its result}; what has none or is too much goes into `notes`"
     names = [s.name for s in sequences]
-    if len(names) == len(found) == 1: return dict(zip(names, found.values()))
     pairs = match_names(names, found)
+    if len(names) == len(found) == 1:
+        if not pairs and (Path(where).is_dir() or Path(where).suffix == '.zip'): notes.append(f'{where}: {next(iter(found))} is taken as the result of {names[0]}, as there is one of each')
+        return dict(zip(names, found.values()))
     gone = [n for n in names if n not in pairs]
     listed = lambda o: ', '.join(o[:5]) + (f' and {len(o)-5} more' if len(o) > 5 else '')
     if gone and missing == 'error': raise ValueError(f"{where} has no result for {listed(gone)}; missing='skip' leaves such sequences out, missing='zero' counts them as missed")
@@ -110,7 +113,7 @@ def _summed(stats):
     return {k: sum(s[k] for s in stats) for k in stats[0]}
 
 def _score_tracker(name, sequences, boxes, rules, absent, sizes):
-    "`SOTMetrics` of one tracker; errors begin with its name"
+    "`SOTMetrics` of one tracker; errors begin with its path"
     m, truth = SOTMetrics(rules), {s.name: _corners(s.boxes) for s in sequences}
     pick = lambda o, names: None if o is None else {n: o[n] for n in names}
     stats = {n: [] for n in truth}
@@ -144,15 +147,25 @@ def _sequence_tables(values, hardest):
     return dict(sequences=df.rename_axis('sequence')) | ({'hardest sequences': df.loc[low].rename_axis('sequence')} if hardest and len(df) > 1 else {})
 
 # %% ../../nbs/datasets/368_sot_report.ipynb #0742b8c3
+_rule_words = {('first','truth'): 'the first frame counts as found', ('first','skip'): 'the first frame is left out', ('lost','previous'): 'the last good box stands for a result without area',
+    ('lost','strict'): 'a result of negative size is an error', ('length','cut'): 'results that are too long are cut', ('length','pad'): 'results that are too long are cut, too short ones miss the rest',
+    ('absent','miss'): 'frames marked absent count as missed', ('absent','remove'): 'frames marked absent are left out', ('divide','kept'): 'shares are of the frames that are left',
+    ('divide','valid'): 'shares are of the frames with a true box', ('divide','all'): 'shares are of all frames', ('clip',True): 'boxes are cut at the picture', ('whole',True): 'coordinates are rounded', ('pooled',True): 'frames of all videos are counted together'}
+
+def _in_words(r):
+    "What a toolkit does with the frames that are not plain, in words"
+    hits = [f'a frame without a true box counts as found in {" and ".join(r.empty_hits).replace("_", " ")}'] if r.empty_hits else []
+    return ', '.join([_rule_words[k,v] for k,v in vars(r).items() if k != 'empty_hits' and (k,v) in _rule_words] + hits)
+
 def _ope_report(sequences, paths, benchmark, rules, missing, attributes, hardest):
     r = SOT_RULES[rules]
-    notes = [f'rules of {rules}: {r}']
+    notes = [f'rules of {rules}: {_in_words(r)}']
     boxes = {n: read_sot_tracker(sequences, p, missing, notes) for n,p in paths.items()}
     sequences = [s for s in sequences if all(s.name in b for b in boxes.values())]
     if not sequences: raise ValueError('there is no sequence of which all trackers have a result')
     absent, note = _absent(sequences, r)
     sizes = {s.name: s.size for s in sequences} if r.clip else None
-    trackers = {n: _score_tracker(n, sequences, b, rules, absent, sizes) for n,b in boxes.items()}
+    trackers = {n: _score_tracker(paths[n], sequences, b, rules, absent, sizes) for n,b in boxes.items()}
     scores = compare_sot(trackers).rename_axis('tracker')
     if benchmark == 'got10k': scores = scores[['ao', 'sr50', 'sr75', *(c for c in scores if c not in ('ao', 'sr50', 'sr75'))]].sort_values('ao', ascending=False, kind='stable')
     main = 'ao' if benchmark == 'got10k' else 'success'
@@ -220,7 +233,7 @@ def _vot_report(sequences, paths, benchmark, convention, missing, hardest):
                 if anchors: m.add(s.name, s.boxes, *r, sizes[s.name])
                 else:
                     for k in range(len(r.runs)): m.add(s.name if len(r.runs) == 1 else f'{s.name}, run {k+1}', s.boxes, r.trajectory(k), sizes[s.name])
-            except ValueError as e: raise e if str(paths[n]) in str(e) else ValueError(f'{n}: {e}') from None
+            except ValueError as e: raise e if str(paths[n]) in str(e) else ValueError(f'{paths[n]}: {e}') from None
     scores = pd.DataFrame({n: m.value for n,m in made.items()}).T.sort_values('eao', ascending=False, kind='stable').rename_axis('tracker')
     rows = {n: m.table().accuracy.drop('COMBINED') for n,m in made.items()}
     fails = pd.DataFrame({n: m.table().failures.drop('COMBINED') for n,m in made.items()}).rename_axis('sequence')
@@ -241,6 +254,7 @@ def sot_report(
     hardest:int=10, # how many of the hardest sequences are listed
 )->EvalReport: # scores, sequences, attributes; curves
     "Score single-object trackers from files, by the rules of a benchmark"
+    benchmark = benchmark.lower()
     sequences, paths = sot_truth(truth, benchmark, split), _trackers(pred)
     known = ('vot', 'pysot') if benchmark in VOT_INTERVALS else tuple(SOT_RULES)
     if rules is not None and rules not in known: raise ValueError(f'rules are {rules!r}; for {benchmark} there are {", ".join(known)}')

@@ -46,7 +46,10 @@ def _true_boxes(data, frames):
     if len(keep) < len(anns): notes.append(f'{len(anns)-len(keep)} true boxes are crowds or marked as ignored; the AP of ImageNet VID leaves them out')
     known = all('instance_id' in a for a in keep)
     if not known: notes.append('true boxes have no instance_id, so there is no AP by speed')
-    df = pd.DataFrame([(a['image_id'], a['instance_id'] if known else a['id'], a['category_id'], *a['bbox']) for a in keep], columns=['image_id', 'id', 'label', 'x', 'y', 'w', 'h'])
+    need = ['image_id', 'instance_id' if known else 'id', 'category_id', 'bbox']
+    if lacks := next(((k, a) for a in keep for k in need if k not in a), None): raise ValueError(f'a box of the truth has no {lacks[0]}: {str(lacks[1])[:100]}')
+    df = pd.DataFrame([(*(a[k] for k in need[:3]), *a['bbox']) for a in keep], columns=['image_id', 'id', 'label', 'x', 'y', 'w', 'h'])
+    if len(odd := df.label[~df.label.isin([c['id'] for c in data['categories']])]): raise ValueError(f'the truth has a box of category {odd.iloc[0]}, which it does not have')
     if len(odd := df.image_id[~df.image_id.isin(frames.index)]): raise ValueError(f'the truth has a box in picture {odd.iloc[0]}, which it does not have')
     return _corners(df.join(frames, on='image_id')), notes, known
 

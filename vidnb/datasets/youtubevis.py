@@ -21,7 +21,7 @@ from ..core.environment import atomic_path
 from ..core.masks import as_rle, mask_areas, mask_boxes, paint_masks
 from ..core.plot import show_frames, spread
 from .cocovid_files import cocovid, read_cocovid, write_cocovid
-from .motchallenge import _text
+from .motchallenge import _open_zip, _text
 from ..metrics.vis_ap import check_vis_results, frames_to_tracks
 
 # %% ../../nbs/datasets/380_youtubevis.ipynb #06f1df0b
@@ -125,6 +125,8 @@ def cocovid_to_vis(
     pictures, place, tracks = {v['id']: [] for v in data['videos']}, {}, {}
     for o in images: place[o['id']] = o['video_id'], len(pictures[o['video_id']]); pictures[o['video_id']].append(o)
     for a in data['annotations']:
+        if lacks := [k for k in ('image_id', 'instance_id', 'category_id') if k not in a]: raise ValueError(f'annotation {a.get("id")} has no {", ".join(lacks)}')
+        if a['image_id'] not in place: raise ValueError(f'annotation {a.get("id")} is in picture {a["image_id"]}, which is not among the images')
         v, t = place[a['image_id']]
         if not a.get('segmentation'): raise ValueError(f'annotation {a["id"]} has no segmentation; masks are compared, not boxes')
         n, size = len(pictures[v]), dict(height=pictures[v][t]['height'], width=pictures[v][t]['width'])
@@ -200,7 +202,7 @@ def read_vis_results(
     "Read results of video instance segmentation; `ValueError` names the file and the entry"
     path = Path(path)
     if path.is_file() and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as z:
+        with _open_zip(path) as z:
             names = [n for n in z.namelist() if n.endswith('.json') and not n.startswith('__MACOSX')]
             if len(names) != 1: raise ValueError(f'{path} has {len(names)} json files in it; results are one')
             try: data = json.loads(z.read(names[0]).decode('utf-8-sig'))

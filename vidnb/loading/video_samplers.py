@@ -107,7 +107,7 @@ def quota_order(
     replacement:bool=False, # draw each sample independently?
 )->np.ndarray: # (quota,) int64 in [0,n)
     "The samples of an epoch, the same in every process"
-    g = torch.Generator().manual_seed(seed + epoch)
+    g = torch.Generator().manual_seed(int(seed) + int(epoch))
     if replacement: return torch.randint(n, (quota,), generator=g).numpy()
     return np.resize(torch.randperm(n, generator=g).numpy(), quota)
 

@@ -87,6 +87,7 @@ def _before(s):
 
 def _clear_matches(s, threshold):
     "(true box, the tracker's box, IoU) of every match, and for each true box the row of the same identity in the frame before or -1"
+    if not 0 < threshold <= 1: raise ValueError(f'threshold is {threshold}; it is an IoU, above 0 and at most 1')
     near = s.iou >= threshold - np.finfo(float).eps
     i, j, iou = s.i[near], s.j[near], s.iou[near]
     before, who = _before(s), np.append(s.tr_id, -1)

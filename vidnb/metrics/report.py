@@ -47,9 +47,9 @@ def _figure(draw):
     return fig
 
 # %% ../../nbs/metrics/155_report.ipynb #eaf158b3
-def _shown(df, rows):
+def _shown(df, rows, digits):
     "A table as text: its first and last rows if it is longer than `rows`"
-    text = lambda o: o.to_string(float_format=lambda v: f'{v:.3f}')
+    text = lambda o: o.to_string(float_format=lambda v: f'{v:.{digits}f}')
     if rows is None or len(df) <= rows: return text(df)
     lines, head = text(df).splitlines(), len(text(df.iloc[:0]).splitlines()) if df.index.name else 1
     body = lines[head:] if len(lines) > len(df) else lines
@@ -58,9 +58,10 @@ def _shown(df, rows):
 @patch
 def text(self:EvalReport,
     rows:int=12, # of each table; None: all
+    digits:int=3, # decimals
 )->str: # lines
     "The report as text"
-    parts = [self.title] + [f'{name}\n{_shown(df, rows)}' for name,df in self.tables.items()]
+    parts = [self.title] + [f'{name}\n{_shown(df, rows, digits)}' for name,df in self.tables.items()]
     return '\n\n'.join(parts + (['\n'.join(f'- {o}' for o in self.notes)] if self.notes else []))
 
 # %% ../../nbs/metrics/155_report.ipynb #b80425da
@@ -71,16 +72,17 @@ def _png(fig):
     fig.savefig(out, format='png')
     return out.getvalue()
 
-def _table_html(df): return '<div>' + df.to_html(border=0, float_format=lambda v: f'{v:.3f}') + '</div>'
+def _table_html(df, digits=3): return '<div>' + df.to_html(border=0, float_format=lambda v: f'{v:.{digits}f}') + '</div>'
 
 @patch
 def html(self:EvalReport,
     pictures:dict=None, # {name: bytes of a png}; None: they are drawn
+    digits:int=5, # decimals
 )->str: # a page that needs no other file
     "The report as one page of HTML"
     if pictures is None: pictures = {n: _png(_figure(draw)) for n,draw in self.figures.items()}
     e = escape
-    parts = [f'<h2>{e(n)}</h2>{_table_html(df)}' for n,df in self.tables.items()]
+    parts = [f'<h2>{e(n)}</h2>{_table_html(df, digits)}' for n,df in self.tables.items()]
     parts += [f'<h2>{e(n)}</h2><img alt="{e(n)}" src="data:image/png;base64,{base64.b64encode(p).decode()}">' for n,p in pictures.items()]
     if self.notes: parts.append('<h2>Remarks</h2><ul>' + ''.join(f'<li>{e(o)}</li>' for o in self.notes) + '</ul>')
     return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{e(self.title)}</title><style>{_style}</style><h1>{e(self.title)}</h1>{"".join(parts)}</html>'
