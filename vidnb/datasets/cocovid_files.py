@@ -94,7 +94,7 @@ def read_cocovid(
 )->dict: # its content
     "Read a CocoVID or COCO file; `ValueError` names the file and the key that is missing"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
+    if not path.is_file(): raise FileNotFoundError(f'{path} is ' + ('a folder; a file is read here' if path.is_dir() else 'not there'))
     raw = path.read_bytes()
     try: data = json.loads((gzip.decompress(raw) if raw[:2] == b'\x1f\x8b' else raw).decode('utf-8-sig'))
     except (EOFError, OSError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f'{path} is no json file: {e}') from None

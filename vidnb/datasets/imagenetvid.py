@@ -254,7 +254,7 @@ def read_vid_results(
         with _open_zip(path) as z:
             if len(names := [n for n in z.namelist() if n.endswith(('.json', '.txt'))]) != 1: raise ValueError(f'{path} has {len(names)} result files in it; it should have one')
             text, name = z.read(names[0]).decode('utf-8-sig'), f'{path}/{names[0]}'
-    elif not path.is_file(): raise FileNotFoundError(f'{path} is not there')
+    elif not path.is_file(): raise FileNotFoundError(f'{path} is ' + ('a folder; a file is read here' if path.is_dir() else 'not there'))
     else: text, name = _text(path), str(path)
     if not text.lstrip().startswith(('[', '{')): return _from_lines(text, name)
     try: return _from_entries(json.loads(text), name)

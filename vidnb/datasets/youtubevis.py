@@ -36,7 +36,7 @@ OVIS_CLASSES = tuple('Person Bird Cat Dog Horse Sheep Cow Elephant Bear Zebra Gi
 def _json(path):
     "Content of a json file"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
+    if not path.is_file(): raise FileNotFoundError(f'{path} is ' + ('a folder; a file is read here' if path.is_dir() else 'not there'))
     try: return json.loads(_text(path))
     except json.JSONDecodeError as e: raise ValueError(f'{path} is no json file: {e}') from None
 
