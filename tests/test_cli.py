@@ -151,3 +151,15 @@ def test_bench_training_refuses(tmp_path):
     from vidnb.cli import main
     (tmp_path/'empty').mkdir()
     for args in (['--size', '16'], ['--batch', '3'], [str(tmp_path/'empty')], ['a', 'b']): test_same(main(['bench', 'training', *args]), 1)
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    seq = tmp_path/'A-01'/'gt'
+    seq.mkdir(parents=True)
+    (seq/'gt.txt').write_text('1,1,0,0,10,10,1,1,1\n')
+    (tmp_path/'A-01.txt').write_text('1,5,0,0,10,10,.9,-1,-1,-1\n')
+    command = [sys.executable, '-W', 'ignore', '-u', '-m', 'vidnb', 'eval', 'mot', '--truth', str(tmp_path/'A-01'), '--pred', str(tmp_path/'A-01.txt'), '--out', str(tmp_path/'report')]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run.stdout.close()
+    said = run.stderr.read()
+    test_same([run.wait(60), said], [1, ''])
+    assert (tmp_path/'report'/'report.html').is_file()

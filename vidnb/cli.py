@@ -432,9 +432,10 @@ def print_report(
     report, # `EvalReport`
     out=None, # folder for its files
 )->int: # exit status
-    "Print a report, and write it into a folder"
+    "Write a report into a folder, and print it"
+    files = report.save(out) if out else []   # first, since whoever reads what is printed may stop reading
     print(report.text(digits=5))   # published tables have three decimals of a percentage
-    if out: print(f'\n{len(report.save(out))} files, in {out}')
+    if out: print(f'\n{len(files)} files, in {out}')
     return 0
 
 def _convert(sub, argv=()):
@@ -470,7 +471,13 @@ def main(
     "The `vidnb` command"
     a = parser(argv := sys.argv[1:] if argv is None else argv).parse_args(argv)
     warnings.filterwarnings('ignore', message='`torch.jit', category=FutureWarning)  # fastai still uses what torch is about to retire
-    try: return a.do(a)
+    try:
+        status = a.do(a)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:   # `vidnb ... | head`: whoever read has seen enough, and Python shall not complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print(f'vidnb {a.command}: stopped' + ('; what is done is kept, and the same command goes on from there' if a.command in _resumes else ''), file=sys.stderr)
         return 130
