@@ -47,9 +47,11 @@ def _figure(draw):
     return fig
 
 # %% ../../nbs/metrics/155_report.ipynb #eaf158b3
+def _number(digits): return lambda v: f'{v:.0f}' if abs(v) >= 2 and float(v).is_integer() else f'{v:.{digits}f}'   # a count stays one among scores
+
 def _shown(df, rows, digits):
     "A table as text: its first and last rows if it is longer than `rows`"
-    text = lambda o: o.to_string(float_format=lambda v: f'{v:.{digits}f}')
+    text = lambda o: o.to_string(float_format=_number(digits))
     if rows is None or len(df) <= rows: return text(df)
     lines, head = text(df).splitlines(), len(text(df.iloc[:0]).splitlines()) if df.index.name else 1
     body = lines[head:] if len(lines) > len(df) else lines
@@ -72,7 +74,7 @@ def _png(fig):
     fig.savefig(out, format='png')
     return out.getvalue()
 
-def _table_html(df, digits=3): return '<div>' + df.to_html(border=0, float_format=lambda v: f'{v:.{digits}f}') + '</div>'
+def _table_html(df, digits=3): return '<div>' + df.to_html(border=0, float_format=_number(digits)) + '</div>'
 
 @patch
 def html(self:EvalReport,
@@ -82,8 +84,9 @@ def html(self:EvalReport,
     "The report as one page of HTML"
     if pictures is None: pictures = {n: _png(_figure(draw)) for n,draw in self.figures.items()}
     e = escape
-    parts = [f'<h2>{e(n)}</h2>{_table_html(df, digits)}' for n,df in self.tables.items()]
-    parts += [f'<h2>{e(n)}</h2><img alt="{e(n)}" src="data:image/png;base64,{base64.b64encode(p).decode()}">' for n,p in pictures.items()]
+    tables = [f'<h2>{e(n)}</h2>{_table_html(df, digits)}' for n,df in self.tables.items()]
+    shown = [f'<h2>{e(n)}</h2><img alt="{e(n)}" src="data:image/png;base64,{base64.b64encode(p).decode()}">' for n,p in pictures.items()]
+    parts = [tables[0], *shown, *tables[1:]]   # what is quoted, pictures, then the rest
     if self.notes: parts.append('<h2>Remarks</h2><ul>' + ''.join(f'<li>{e(o)}</li>' for o in self.notes) + '</ul>')
     return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{e(self.title)}</title><style>{_style}</style><h1>{e(self.title)}</h1>{"".join(parts)}</html>'
 
