@@ -317,7 +317,8 @@ def _scene(gt_file, tr_file, benchmark, length):
     except ValueError as e:
         kinds = (min(MOT_CLASSES), max(MOT_CLASSES)) if MOT_DISTRACTORS.get(benchmark) else None
         raise ValueError(mot_fault(gt_file, gt, length, kinds) or mot_fault(tr_file, tr, length, (-1<<31, 1)) or f'{tr_file}: {e}') from None
-    return scene, dict(taken=len(tr) - len(scene.tr_id), truth=len(gt) - len(scene.gt_id), flat=int(((tr.w <= 0) | (tr.h <= 0)).sum()))
+    late = int((tr.frame > gt.frame.max()).sum()) if length is None and len(gt) else 0
+    return scene, dict(taken=len(tr) - len(scene.tr_id), truth=len(gt) - len(scene.gt_id), flat=int(((tr.w <= 0) | (tr.h <= 0)).sum()), late=late)
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #fa72a643
 def _chosen(sequences, only):
@@ -339,7 +340,7 @@ def evaluate_mot(
 )->MOTMetrics: # `.table()` and `.value`
     "Score results against truth by the rules of a benchmark"
     if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
-    every, results, metrics, left = find_sequences(truth, gt_name), find_results(pred), MOTMetrics(threshold), dict(taken=0, truth=0, flat=0)
+    every, results, metrics, left = find_sequences(truth, gt_name), find_results(pred), MOTMetrics(threshold), dict(taken=0, truth=0, flat=0, late=0)
     wanted = _chosen(every, sequences)
     if len(every) == len(results) == 1:
         mine, its = *every, *results
@@ -352,7 +353,8 @@ def evaluate_mot(
         metrics.add(name, scene)
         left = {k: left[k] + counts[k] for k in left}
     what = dict(taken=f'boxes of the result lie on what does not count in {benchmark} and were taken out', truth='true boxes do not count (marked 0, or no pedestrians) and were left out',
-                flat='boxes of the result have no area: they match nothing and count as false positives')
+                flat='boxes of the result have no area: they match nothing and count as false positives',
+                late='boxes of the result are in frames after the last one of the truth and count as false positives; a seqinfo.ini would say how long the sequence is')
     for k,n in left.items():
         if n: tell(f'{n} {what[k]}')
     return metrics
