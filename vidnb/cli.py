@@ -280,7 +280,7 @@ def _bench(sub):
     c.add_argument('--out', default=None, metavar='CSV', help='file for the table')
     c.add_argument('--size', type=int, default=None, help='models, training: height and width of clips, pixels (96; training: 64)')
     c.add_argument('--batch', type=int, default=None, help='models, training: clips in a batch (1, on a GPU 8; training: 8)')
-    c.add_argument('--full', action='store_true', help='models: 224 pixels and as many frames as in the papers; tal: loops over the whole set, too, instead of a part of it; metrics: all frames of MOT17, not a quarter')
+    c.add_argument('--full', action='store_true', help='models: 224 pixels and as many frames as in the papers; tal: loops over the whole set, too, instead of a part of it')
     c.add_argument('--compile', action='store_true', help='models: compiled, too; takes minutes for each network')
     c.add_argument('--steps', type=int, default=24, help='training: steps of an epoch (%(default)s)')
     c.add_argument('--json', action='store_true', help='training: one JSON object for each row')
@@ -317,7 +317,7 @@ def training_table(
 # %% ../nbs/990_cli.ipynb #1b3177b6
 def numbers_table(
     what:str, # 'tal' or 'metrics'
-    full:bool=False, # the whole of the work?
+    full:bool=False, # of localisation: loops over the whole set?
     rounds:int=3, # how often each way is timed
     out=None, # csv file for the table
 )->int: # exit status
@@ -327,7 +327,7 @@ def numbers_table(
         print(tal_bench_text(bench_tal(full, rounds, out)))
         return 0
     from vidnb.bench.bench_metrics import bench_metrics
-    table = bench_metrics(1. if full else .25, rounds)
+    table = bench_metrics(rounds=rounds)   # its sizes are those of the benchmarks
     if out is not None: table.to_csv(out, index=False)
     print(table.round(3).fillna('').to_string(index=False))
     return 0
