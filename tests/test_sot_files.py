@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from vidnb.core.testing import MissingData, shared_data
+from vidnb.core.testing import shared_data
 from vidnb.datasets.cocovid_files import read_cocovid
 from vidnb.datasets.sot_converters import (cocovid_sequences, gen_lasot_infos, gen_otb100_infos, gen_uav123_infos, gen_vot_infos, lasot2coco, nfs2coco, otb2coco, sot_cocovid,
                                            tnl2k2coco, uav2coco, vot2coco)
@@ -17,9 +17,7 @@ from vidnb.transforms.compose import Compose
 from vidnb.transforms.sot_crops import CropLikeSiamFC, LoadSOTFrames, SeqShiftScaleAug
 from vidnb.transforms.sot_sampling import DiMPSampling, PairSampling, TridentSampling
 
-def real(*parts):
-    try: return shared_data('sot', *parts)
-    except MissingData as e: pytest.skip(str(e))
+def real(*parts): return shared_data('sot', *parts)   # conftest says by name what is missing
 
 def loop_boxes(text):
     "What the reader does, a line at a time"

@@ -31,7 +31,6 @@ def disk(r):
 def official():
     "TrackEval's JAndF; scikit-image, of which it takes one function, is no requirement"
     trackeval = pytest.importorskip('trackeval', reason='TrackEval is not installed: pip install --no-deps trackeval==1.3.0 tabulate')
-    pytest.importorskip('pycocotools')
     with pytest.MonkeyPatch.context() as m:
         try: import skimage.morphology
         except ImportError:
