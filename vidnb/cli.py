@@ -416,6 +416,7 @@ def _eval_tal(sub):
         return 0
     return c, do
 
+# %% ../nbs/990_cli.ipynb #2314e7c1
 _evals = _eval_tal,
 
 def _eval(sub, argv=()):
@@ -438,6 +439,7 @@ def print_report(
     if out: print(f'\n{len(files)} files, in {out}')
     return 0
 
+# %% ../nbs/990_cli.ipynb #372be8b8
 def _convert(sub, argv=()):
     from vidnb.function_commands import CONVERTERS, add_converters
     c = sub.add_parser('convert', help='turn the files of a benchmark into CocoVID', description=f'Converters: {", ".join(CONVERTERS)}')

@@ -64,6 +64,7 @@ _converters = {
 #: Converters: {name: (module, what is read)}; the function has the name of the command
 CONVERTERS = {name: (f'vidnb.datasets.{module}', what) for module,names in _converters.items() for name,what in names.items()}
 
+# %% ../nbs/970_function_commands.ipynb #9cc3a4f1
 def find_function(
     module:str, # of vidnb, such as 'vidnb.datasets.motchallenge'
     name:str, # of a function in it

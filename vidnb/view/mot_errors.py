@@ -288,6 +288,7 @@ def said(self:MOTErrors,
     "The errors of a frame in words"
     return ', '.join(f'{v} {k}' for k,v in self.counts().loc[number].items() if v) or 'no errors'
 
+# %% ../../nbs/view/885_mot_errors.ipynb #35c4570c
 def _jpeg(img, width):
     "A picture as a data URL, no wider than `width`"
     out, im = io.BytesIO(), Image.fromarray(img)
@@ -313,6 +314,7 @@ def page(self:MOTErrors,
     pages = [[k, self.said(k), _jpeg(self.draw(k), width)] for k in progress(numbers, desc='frames')]
     return _browser.format(last=len(pages)-1, first=int(np.argmax(total.loc[numbers].to_numpy())), pages=json.dumps(pages).replace('<', '\\u003c'))
 
+# %% ../../nbs/view/885_mot_errors.ipynb #b4649e93
 class MOTErrorPage:
     "A page of `MOTErrors` that shows itself in a notebook"
     def __init__(self,
@@ -332,6 +334,7 @@ def browse(self:MOTErrors,
     h, w = self.frame(1).shape[:2]
     return MOTErrorPage(self.page(numbers, most, width), min(640, 130 + int(min(width, w)*h/w)))
 
+# %% ../../nbs/view/885_mot_errors.ipynb #f1aa65af
 @patch
 def save(self:MOTErrors,
     path, # errors.mp4 or another video, of all frames; or errors.html, which is `page`
