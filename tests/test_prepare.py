@@ -136,8 +136,9 @@ def test_two_runs_at_once(clips, tmp_path, kind):
     both = [start(clips, out, kind)]
     wait_for(both[0], out, kind, 1)   # in step from the first file on, each might make every file before it sees that the other has
     both.append(start(clips, out, kind))
-    said = [p.communicate(timeout=400)[0].split() for p in both]
-    test_same([p.returncode for p in both], [0, 0])
+    said, err = zip(*[p.communicate(timeout=400) for p in both])
+    assert [p.returncode for p in both] == [0, 0], err
+    said = [s.split() for s in said]
     for s in said: test_same([len(s), set(s) <= {'made', 'kept'}], [6, True])
     assert sum(s.count('kept') for s in said) > 0, 'the runs did all the work twice'
     test_same([len(done(out, kind)), leftovers(out)], [6, []])

@@ -164,7 +164,8 @@ def count_images(
 )->int: # 0 if the folder is absent, stale or incomplete
     "Images of a folder that is whole and newer than its video"
     if not is_fresh(dest/f'.{kind}.json', source, since): return 0
-    n = json.loads((dest/f'.{kind}.json').read_text())['images']
+    try: n = json.loads((dest/f'.{kind}.json').read_text())['images']
+    except FileNotFoundError: return 0  # another run is just putting its images there
     return n if len(images_like(dest, tmpl)) == n else 0
 
 # %% ../../nbs/video/188_extract.ipynb #7e01c0f6

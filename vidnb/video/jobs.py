@@ -205,9 +205,11 @@ def sweep(
         for name in dirs + files:
             if not re.fullmatch(r'\..*-[0-9a-f]{12}(\.[a-z0-9]+)?', name): continue
             p = Path(d)/name
-            inside = [o.stat().st_mtime for o in p.iterdir()] if p.is_dir() else []
-            if max([p.stat().st_mtime, *inside]) > time.time()-kept: continue
-            shutil.rmtree(p) if p.is_dir() else p.unlink()
+            try:
+                inside = [o.stat().st_mtime for o in p.iterdir()] if p.is_dir() else []
+                if max([p.stat().st_mtime, *inside]) > time.time()-kept: continue
+                shutil.rmtree(p) if p.is_dir() else p.unlink()
+            except FileNotFoundError: continue  # the run that was at work on it has finished it and given it its name
             n += 1
         dirs[:] = [o for o in dirs if (Path(d)/o).exists()]
     return n
