@@ -27,17 +27,19 @@ def imrenormalize(
     img, # (h,w,c) float array, or (1,c,h,w) tensor, normalised
     img_norm_cfg:dict, # what was done to it: mean, std, and to_rgb (were red and blue of the raw picture swapped? default True; undoing it, hence also called to_bgr)
     new_img_norm_cfg:dict, # what is to have been done instead
-): # the same type, shape and device, float32
+): # the same type, shape, device and dtype; of whole numbers float32
     "A picture with another normalisation"
     tensor = isinstance(img, torch.Tensor)
     if img.ndim != (4 if tensor else 3): raise ValueError(f'a picture is (h,w,c) as an array, (1,c,h,w) as a tensor; got a {type(img).__name__} {tuple(img.shape)}')
     n = img.shape[1] if tensor else img.shape[2]
     (mean, std, swapped), (new_mean, new_std, swap) = _channels(img_norm_cfg, n, 'img_norm_cfg'), _channels(new_img_norm_cfg, n, 'new_img_norm_cfg')
     turn = slice(None, None, -1) if swapped != swap else slice(None)   # old channel for each new one
-    scale, shift = (std[turn]/new_std).astype(np.float32), ((mean[turn] - new_mean)/new_std).astype(np.float32)
-    if not tensor: return img[..., turn].astype(np.float32)*scale + shift
-    put = lambda v: torch.as_tensor(v, device=img.device).view(1, -1, 1, 1)
-    return (img.flip(1) if swapped != swap else img).float()*put(scale) + put(shift)
+    scale, shift = std[turn]/new_std, (mean[turn] - new_mean)/new_std
+    kind = (torch.promote_types if tensor else np.promote_types)(img.dtype, torch.float32 if tensor else np.float32)   # half numbers are computed in full ones
+    if not tensor: return (img[..., turn].astype(kind)*scale.astype(kind) + shift.astype(kind)).astype(img.dtype if img.dtype.kind == 'f' else kind)
+    put = lambda v: torch.as_tensor(v, dtype=kind, device=img.device).view(1, -1, 1, 1)
+    new = (img.flip(1) if swapped != swap else img).to(kind)*put(scale) + put(shift)
+    return new.to(img.dtype) if img.is_floating_point() else new
 
 # %% ../../nbs/transforms/258_images.ipynb #fdf9d587
 def crop_image(
@@ -68,5 +70,5 @@ def stack_batch(
     div = max(int(pad_size_divisor), 1)
     H, W = (-(-max(x.shape[i] for x in tensors)//div)*div for i in (2, 3))
     out = tensors[0].new_full((len(tensors), *tensors[0].shape[:2], H, W), pad_value)
-    for o,x in zip(out, tensors): o[..., :x.shape[2], :x.shape[3]] = x
+    for i,x in enumerate(tensors): out[i, ..., :x.shape[2], :x.shape[3]] = x
     return out
