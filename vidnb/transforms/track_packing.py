@@ -145,11 +145,16 @@ class PackTrackInputs(Step):
         return dict(inputs={f'{pre}img': _tensor(imgs[a:b], 'input_shape' in results) for pre,(a,b) in full.items()}, data_samples=packed)
 
 # %% ../../nbs/transforms/276_track_packing.ipynb #55b79f13
+def _one_each(v, n):
+    "Has `v` an entry for each of `n` frames? Instances of one frame, a list of dicts, are one fact of it"
+    if isinstance(v, np.ndarray): return v.shape == (n,) and v.dtype.kind in 'iu'   # numbers of frames and films; a factor of scale is no list
+    return isinstance(v, list) and len(v) == n and not isinstance(v[0], dict)
+
 @patch
 def _facts(self:PackTrackInputs, results, n, a, b)->dict:
     "Facts of frames a to b, of n: a value of one frame, a list of several"
     have = dict(results, **({'ori_shape': results['original_shape']} if 'original_shape' in results else {}))
-    own = lambda v: v[a:b] if isinstance(v, list) and len(v) == n else [v]*(b - a)   # what holds for the clip holds for each frame
+    own = lambda v: (v if isinstance(v, list) else v.tolist())[a:b] if _one_each(v, n) else [v]*(b - a)   # what holds for the clip holds for each frame
     one = lambda vs: vs[0] if b - a == 1 else vs
     return {k: one(own(have[k])) for k in dict.fromkeys(self.meta_keys) if k in have}
 
