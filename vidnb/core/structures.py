@@ -317,6 +317,7 @@ def _as_label(value, num_classes=None):
 def _put(sample, **kw):
     "Fields of the `gt_label` of a sample"
     if 'gt_label' not in sample: sample.gt_label = LabelData()
+    if 'num_classes' in sample: sample.gt_label.set_metainfo(dict(num_classes=sample.num_classes))
     for k,v in kw.items(): setattr(sample.gt_label, k, v)
     return sample
 
