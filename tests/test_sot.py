@@ -135,7 +135,7 @@ def test_faults_of_arrays():
 
 def test_plots_of_all_kinds(tmp_path):
     import matplotlib.pyplot as plt
-    for plot,name in ((plot_success_curve, 'Success'), (plot_precision_curve, 'Precision'), (plot_norm_precision_curve, 'Norm_Precision')):
+    for plot,name in ((plot_success_curve, 'success'), (plot_precision_curve, 'precision'), (plot_norm_precision_curve, 'norm_precision')):
         ax = plot(np.linspace([1, .5], 0, 51).T, ['a', 'b'], plot_save_path=tmp_path)
         assert (tmp_path/f'{name}_plot.pdf').stat().st_size > 1000
         assert [t.get_text()[0] for t in ax.get_legend().get_texts()] == ['a', 'b']

@@ -214,7 +214,8 @@ def __repr__(self:DataElement):
 # %% ../../nbs/core/030_structures.ipynb #d74b2e00
 def _index(item, n):
     "A key as a slice, or as checked positions: an int64 array, or the tensor itself"
-    if isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.bool_)):
+    if getattr(item, 'shape', None) == () and 'int' in str(item.dtype): item = int(item)   # as argmax gives it
+    if isinstance(item, int) and not isinstance(item, bool):
         if not -n <= item < n: raise IndexError(f'instance {item} of {n}')
         return slice(int(item) % n, int(item) % n + 1)
     if isinstance(item, slice):
@@ -316,6 +317,7 @@ def _as_label(value, num_classes=None):
 def _put(sample, **kw):
     "Fields of the `gt_label` of a sample"
     if 'gt_label' not in sample: sample.gt_label = LabelData()
+    if 'num_classes' in sample: sample.gt_label.set_metainfo(dict(num_classes=sample.num_classes))
     for k,v in kw.items(): setattr(sample.gt_label, k, v)
     return sample
 

@@ -139,6 +139,7 @@ class BaseVideoDataset(torch.utils.data.Dataset):
         self.ann_file = ann_file if isinstance(ann_file, dict) else join_path(data_root or None, ann_file)
         self.img_root = join_path(data_root or None, (data_prefix or {}).get('img_path', ''))
         self.metainfo = {**self.METAINFO, **(metainfo or {})}
+        if isinstance(classes := self.metainfo.get('classes'), str): self.metainfo['classes'] = (classes,)
         self.pipeline = Compose(list(pipeline), inputs=TRACK_KEYS + ('num_left_ref_imgs', 'frame_stride'))
         self._ready = False
         self._check()

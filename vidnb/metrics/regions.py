@@ -115,7 +115,10 @@ def _overlap_vot(a, b, size):
     "Overlaps (n,) as VOT's toolkit has them; `size` (n,2) width height, NaN: not cut"
     rounded = lambda t: RegionTrack(np.round(t.numbers.astype(np.float32)).astype(float), t.count)
     pa, pb = (_points(rounded(t), False) for t in (a, b))
-    lo, hi = np.minimum(pa.min(1), pb.min(1)), np.maximum(pa.max(1), pb.max(1))
+    ends = lambda t, p: (p[:,0], p[:,2]) if t.count[0] == 4 else (p.min(1), p.max(1))   # the right edge of a rectangle without width is left of its left one
+    (la, ha), (lb, hb) = ends(a, pa), ends(b, pb)
+    lo, hi = np.minimum(la, lb), np.maximum(ha, hb)
+    flat = (lo >= hi).any(1)
     lo, hi = np.where(np.isnan(size), lo, np.maximum(lo, 0)), np.fmin(hi, size-1)
     there = (lo < hi).all(1)
     extent = np.where(there[:,None], hi-lo+1, 0).astype(np.int64)
@@ -125,7 +128,7 @@ def _overlap_vot(a, b, size):
         if t.count[0] != 4: return _intervals(*_crossings(p, frame, y, True), w, True)
         inside = (y >= p[frame,0,1]) & (y <= p[frame,2,1])
         return tuple(np.where(inside, o, d).astype(np.int64)[:,None] for o,d in ((np.maximum(p[frame,0,0], 0), 1), (np.minimum(p[frame,2,0], w-1), 0)))
-    return _ratio(frame, len(a), *_shared(rows(a, pa), rows(b, pb)))
+    return np.where(flat, 1., _ratio(frame, len(a), *_shared(rows(a, pa), rows(b, pb))))
 
 # %% ../../nbs/metrics/131_regions.ipynb #b09584d2
 def _overlap_pysot(a, b, size):

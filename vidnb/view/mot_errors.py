@@ -72,9 +72,10 @@ def _checked(img, bboxes, ids, error_types):
         bgr = cv2.imread(str(img))
         if bgr is None: raise ValueError(f'{img} is no picture that can be read')
         img = bgr[...,::-1]
+    if np.ndim(img) != 3 or np.shape(img)[2] != 3: raise ValueError(f'a frame is (h,w,3); got {np.shape(img)}')
     boxes, ids, kinds = np.asarray(bboxes, float), np.asarray(ids), np.asarray(error_types)
     if not len(boxes): boxes = np.empty((0,4))
-    if len({len(boxes), len(ids), len(kinds)}) > 1 or boxes.ndim != 2 or boxes.shape[1] not in (4,5): raise ValueError(f'bboxes {boxes.shape}, ids {ids.shape} and error_types {kinds.shape} belong together: (n,4) or (n,5), (n,), (n,)')
+    if len({len(boxes), len(ids), len(kinds)}) > 1 or ids.ndim + kinds.ndim != 2 or boxes.ndim != 2 or boxes.shape[1] not in (4,5): raise ValueError(f'bboxes {boxes.shape}, ids {ids.shape} and error_types {kinds.shape} belong together: (n,4) or (n,5), (n,), (n,)')
     if odd := sorted(set(kinds.tolist()) - {0,1,2}): raise ValueError(f'error type {odd[0]}; known are 0 (false positive), 1 (miss), 2 (switch)')
     return np.ascontiguousarray(img), boxes[:,:4], ['' if k == 1 else str(int(i)) for i,k in zip(ids, kinds)], ERROR_COLOURS[kinds.astype(int)].reshape(-1, 3)
 
