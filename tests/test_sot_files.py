@@ -199,3 +199,15 @@ def test_pysot_and_toolkit_agree_on_the_bag(tmp_path):
     from vidnb.datasets.sot_sequences import read_pysot_json
     np.testing.assert_array_equal(read_pysot_json(tmp_path/'x.json')[0].boxes, regions)
     assert sot_text(regions[:1]).count(',') == 7
+
+def test_nfs_with_one_box_more_than_pictures(tmp_path):
+    for name,lines in (('mug', 25), ('cup', 24), ('pan', 17)):
+        film(tmp_path/name/'30'/name, '%05d.jpg', 1, 3)
+        text(tmp_path/name/'30'/f'{name}.txt', ''.join(f'0 {i/8} 5 {20+i/8} 15 {i} 0 0 0 "{name}"\n' for i in range(lines)))
+    assert {s.name: (len(s), len(s.frames), len(s.boxes)) for s in find_sot_sequences('nfs', tmp_path)} == {'cup': (3,3,3), 'mug': (3,3,4), 'pan': (3,3,3)}
+
+def test_tnl2k_as_it_is_unpacked(tmp_path):
+    film(tmp_path/'TNL2K_test_subset'/'cat'/'imgs', '%05d.png', 1, 3), write_sot_boxes(line(3), tmp_path/'TNL2K_test_subset'/'cat'/'groundtruth.txt')
+    text(tmp_path/'att'/'cat_attribute.txt', ','.join('1' + '0'*15 + '1'))
+    s, = find_sot_sequences('tnl2k', tmp_path, 'test')
+    assert (s.name, s.attributes) == ('cat', ['CM', 'MS'])
