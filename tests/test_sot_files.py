@@ -211,3 +211,35 @@ def test_tnl2k_as_it_is_unpacked(tmp_path):
     text(tmp_path/'att'/'cat_attribute.txt', ','.join('1' + '0'*15 + '1'))
     s, = find_sot_sequences('tnl2k', tmp_path, 'test')
     assert (s.name, s.attributes) == ('cat', ['CM', 'MS'])
+
+def test_boxes_of_tiger1_that_do_not_count(tmp_path):
+    "OTB begins Tiger1 with picture 6; a result may have boxes for the five before it"
+    from vidnb.datasets.sot_report import sot_report
+    film(tmp_path/'Tiger1'/'img', '%04d.jpg', 1, 20), write_sot_boxes(line(20) + [10,0,0,0], tmp_path/'Tiger1'/'groundtruth_rect.txt')
+    pred = line(20) + [12,0,0,0]
+    pred[0] += 40
+    for name,b in (('late', pred[5:]), ('early', pred)): write_sot_results({'Tiger1': b}, tmp_path/'r'/name)
+    got = {n: sot_report(tmp_path, tmp_path/'r'/n) for n in ('late', 'early')}
+    assert got['late'].table.iloc[0].tolist() == got['early'].table.iloc[0].tolist()
+    assert any('Tiger1 has a box for each of the 5 frames that do not count' in n for n in got['early'].notes) and not any('do not count' in n for n in got['late'].notes)
+    write_sot_results({'Tiger1': pred[:17]}, tmp_path/'r'/'odd')
+    with pytest.raises(ValueError, match='Tiger1: the result has 17 boxes, the truth 15'): sot_report(tmp_path, tmp_path/'r'/'odd')
+
+def test_times_in_a_folder_of_their_own(tmp_path):
+    "As the package got10k writes them for OTB"
+    text(tmp_path/'T'/'car.txt', '1.000,2.000,3.000,4.000\n1.000,2.000,3.000,4.000\n'), text(tmp_path/'T'/'times'/'car_time.txt', '0.00000000\n0.02000000\n')
+    found = find_sot_results(tmp_path/'T')
+    assert list(found) == ['car'] and found['car'].fps() == pytest.approx(50)
+
+def test_matlab_results_on_the_command_line(tmp_path):
+    from scipy.io import savemat
+    import subprocess, sys, os
+    for n in ('ape', 'bee_1'):
+        write_sot_boxes(line(9) + 10, tmp_path/'truth'/f'{n}.txt')
+        for t,d in (('KCF', 0), ('my_own', 3)):
+            (tmp_path/'results_OPE').mkdir(exist_ok=True)
+            savemat(tmp_path/'results_OPE'/f'{n}_{t}.mat', dict(results=dict(res=line(9) + 10 + [d,0,0,0], type='rect', len=9, annoBegin=1, startFrame=1)))
+    out = subprocess.run([sys.executable, '-c', 'from vidnb.cli import main; main()', 'eval', 'sot', '--truth', str(tmp_path/'truth'), '--pred', str(tmp_path/'results_OPE'), '--out', str(tmp_path/'out')], capture_output=True, text=True, env=dict(os.environ, MPLBACKEND='Agg'))
+    assert out.returncode == 0, out.stderr[-500:]
+    import pandas as pd
+    assert list(pd.read_csv(tmp_path/'out'/'scores.csv', index_col=0).index) == ['KCF', 'my_own']

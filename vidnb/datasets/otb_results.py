@@ -9,7 +9,7 @@ Docs: https://vidnb.github.io/vidnb/datasets/otb_results.html.md"""
 # %% auto #0
 __all__ = ['OTB_KINDS', 'otb_rects', 'read_otb_json', 'read_otb_mat']
 
-# %% ../../nbs/datasets/349_otb_results.ipynb #c5d89f1e
+# %% ../../nbs/datasets/349_otb_results.ipynb #12fbc9f9
 import io
 import json
 from struct import error as StructError
@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
-from .packed_files import file_bytes, file_text
+from .packed_files import unpacked_bytes, file_text
 
 # %% ../../nbs/datasets/349_otb_results.ipynb #e3aeb2ba
 #: Kinds of results of OTB's toolkit: (rows, numbers in a row) for a frame
@@ -100,12 +100,12 @@ def read_otb_json(
         out.append(_run(where, rows, kind, int(r.get('startFrame', 1)) - int(runs[0].get('startFrame', 1)), 'res is no list of boxes x, y, w, h' if kind == 'rect' else ''))
     return out
 
-# %% ../../nbs/datasets/349_otb_results.ipynb #6ff71c61
+# %% ../../nbs/datasets/349_otb_results.ipynb #30eded52
 _stumbles = (ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, OSError, EOFError, NotImplementedError, UnicodeError, AttributeError, StructError, zlib.error, MatReadError)
 
 def _loaded(path):
     "The variable results of a MATLAB file"
-    raw = file_bytes(path)
+    raw = unpacked_bytes(path)
     if raw[:4] == b'\x89HDF' or b'MATLAB 7.3' in raw[:128]: raise ValueError(f"{path} is of MATLAB's version 7.3 (HDF5); save it as version 7: save(name, 'results', '-v7')")
     try:
         found = loadmat(io.BytesIO(raw), variable_names=['results'])

@@ -85,13 +85,17 @@ def _matched(sequences, found, where, missing, notes):
     if extra := sorted(set(found) - set(pairs.values())): notes.append(f'{where}: not scored, as there is no truth: {listed(extra)}')
     return {n: found[k] for n,k in pairs.items()}
 
-# %% ../../nbs/datasets/368_sot_report.ipynb #8e1661ed
+# %% ../../nbs/datasets/368_sot_report.ipynb #18deae20
 def _runs_of(sequences, path, missing='error', notes=None):
     "({name: [(first frame, boxes x1 y1 x2 y2) of each repetition]}, {name: `SOTResult`})"
     if missing not in ('error', 'skip', 'zero'): raise ValueError(f"missing is {missing!r}; it is 'error', 'skip' or 'zero'")
     notes = [] if notes is None else notes
     found = _matched(sequences, find_sot_results(path, [s.name for s in sequences]), path, missing, notes)
     out = {n: [(start, _corners(b)) for start,b in r.segments()] for n,r in found.items()}
+    for s in (s for s in sequences if s.skip and s.name in out):    # some trackers were begun in the frames that do not count
+        early = [len(b) == len(s.boxes) + s.skip and not start for start,b in out[s.name]]
+        out[s.name] = [(start, b[s.skip:] if cut else b) for (start,b),cut in zip(out[s.name], early)]
+        if any(early): notes.append(f'{path}: {s.name} has a box for each of the {s.skip} frames that do not count; they are left out')
     if missing == 'zero': out |= {s.name: [(0, np.full((len(s.boxes), 4), np.nan))] for s in sequences if s.name not in out}
     if (runs := max(map(len, out.values()), default=1)) > 1: notes.append(f'{path}: up to {runs} repetitions of a sequence, all of which count' + (', and which begin in different frames (TRE)' if any(start for o in out.values() for start,_ in o) else ''))
     return out, found
