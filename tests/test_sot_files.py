@@ -243,3 +243,10 @@ def test_matlab_results_on_the_command_line(tmp_path):
     assert out.returncode == 0, out.stderr[-500:]
     import pandas as pd
     assert list(pd.read_csv(tmp_path/'out'/'scores.csv', index_col=0).index) == ['KCF', 'my_own']
+
+def test_text_beside_the_same_result_as_mat(tmp_path):
+    from scipy.io import savemat
+    for k in range(2): write_sot_boxes(line(4), tmp_path/'T'/f'car-{k}.txt'), savemat(tmp_path/'T'/f'car-{k}.mat', dict(results=dict(res=line(4) + 1, type='rect')))
+    savemat(tmp_path/'T'/'car-2.mat', dict(results=dict(res=line(4) + 1, type='rect')))
+    assert {n: (r.runs[0].name, float(r.boxes()[0,0])) for n,r in find_sot_results(tmp_path/'T').items()} == {'car-0': ('car-0.txt', 0.), 'car-1': ('car-1.txt', 0.), 'car-2': ('car-2.mat', 1.)}
+    assert find_sot_trackers(tmp_path/'T') == {'T': tmp_path/'T'}

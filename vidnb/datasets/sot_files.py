@@ -20,6 +20,7 @@ import zipfile
 from configparser import ConfigParser
 from configparser import Error as IniError
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -277,8 +278,9 @@ class SOTResult:
         runs = [r for p in self.runs if _packed(p) for r in _otb_runs(p)]
         return float(runs[-1]['fps']) if runs and (runs[-1]['fps'] or 0) > 0 else None
 
-# %% ../../nbs/datasets/360_sot_files.ipynb #4fd930ca
-_plain = lambda s: re.sub(r'[-. ]', '_', s.lower())
+# %% ../../nbs/datasets/360_sot_files.ipynb #6a50f7ca
+@lru_cache(4096)
+def _plain(s): return re.sub(r'[-. ]', '_', s.lower())
 _suffixes = re.compile(r'(\.txt|\.json|\.mat)(\.gz)?$')
 
 def _mat_name(path, names, tracker=None):
@@ -294,7 +296,7 @@ def _mats(path, names=None):
     one = path.name[2:-4] if path.name.startswith('*_') and path.suffix == '.mat' else None
     home, found = path.parent if one else path, {}
     for p in files_below(home):
-        if not _mat.search(p.name): continue
+        if not _mat.search(p.name) or (one and not _suffixes.sub('', p.name).endswith(f'_{one}')): continue
         name, tracker = _mat_name(p, names, p.parent.name)
         if one in (None, tracker): found.setdefault(tracker, {})[p] = name
     return found
@@ -314,8 +316,10 @@ def _result_files(pred, names):
     mats = _mats(pred, names)
     if len(mats) > 1: raise ValueError(f'{pred} has results of several trackers: {", ".join(sorted(map(str, mats)))}; {pred.name}/*_{next(iter(mats))}.mat are those of one')
     of_mats = {p: (n, None, False) for files in mats.values() for p,n in files.items()}
-    rest = [] if pred.name.startswith('*_') else [p for p in files_below(pred) if _suffixes.search(p.name) and p.name.lower() not in _no_result]
-    return [(p, of_mats.get(p) or _result_key(p)) for p in sorted({*rest, *of_mats})]
+    rest = [] if pred.name.startswith('*_') else [p for p in files_below(pred) if _suffixes.search(p.name) and p not in of_mats and p.name.lower() not in _no_result]
+    out = {p: _result_key(p) for p in rest}
+    twice = {(p.parent, n) for p,(n,*_) in out.items()}     # the same result as text beside it: the text is read
+    return sorted((out | {p: k for p,k in of_mats.items() if (p.parent, k[0]) not in twice}).items())
 
 # %% ../../nbs/datasets/360_sot_files.ipynb #b0e739c8
 def find_sot_results(
