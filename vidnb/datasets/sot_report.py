@@ -47,6 +47,7 @@ def _plain_truth(path, benchmark):
     elif any(p.name.startswith('groundtruth') for p in boxes): boxes = [p for p in boxes if p.name.startswith('groundtruth')]
     return [SOTSequence(n, p.parent, p, hidden=(away[n],) if n in away else (), meta=meta(n)) for n,p in ((name(p), p) for p in boxes)]
 
+# %% ../../nbs/datasets/368_sot_report.ipynb #74ea15be
 def sot_truth(
     truth, # folder of the benchmark; folder or zip of text files; one text file; or json in pysot's form
     benchmark:str='otb', # one of `SOT_BENCHMARKS`
