@@ -77,6 +77,8 @@ from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.cocovid import *
 from vidnb.datasets.reference_frames import *
 from vidnb.datasets.video_dataset import *
+from vidnb.datasets.packed_files import *
+from vidnb.datasets.otb_results import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
