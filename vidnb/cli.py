@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
 import time
 import warnings
@@ -427,13 +428,15 @@ def _eval(sub, argv=()):
         k, do = add(kinds)
         k.set_defaults(measure=do)
     add_evaluations(kinds, argv)
-    return c, lambda a: a.measure(a) if hasattr(a, 'measure') else print_report(a.run(a), a.out)
+    return c, lambda a: a.measure(a) if hasattr(a, 'measure') else print_report(a.run(a), a.out, shlex.join(['vidnb', *argv]))
 
 def print_report(
     report, # `EvalReport`
     out=None, # folder for its files
+    command:str='', # line of the shell that made it
 )->int: # exit status
     "Write a report into a folder, and print it"
+    report.command = command
     files = report.save(out) if out else []   # first, since whoever reads what is printed may stop reading
     print(report.text(digits=5))   # published tables have three decimals of a percentage
     if out: print(f'\n{len(files)} files, in {out}')
