@@ -166,5 +166,5 @@ def mot_report(
         metrics[name] = evaluate_tracking(truth, path, benchmark, classes, sequences, gt_name, tell, threshold)
     first = next(iter(metrics.values()))
     tables, figures = _one(first, of) if len(metrics) == 1 else _several(metrics, of)
-    size = f'{len(first.videos)} sequences' + (f', {len(first.classes)} classes' if isinstance(first, MOTClassMetrics) else '')
+    size = f'{len(first.videos)} sequence' + 's'*(len(first.videos) != 1) + (f', {len(first.classes)} classes' if isinstance(first, MOTClassMetrics) else '')
     return EvalReport(f'{benchmark}: {", ".join(trackers)}', tables, figures, [_rules(benchmark), f'{size}; scores are from 0 to 1, those of HOTA are means over 19 thresholds', *notes])

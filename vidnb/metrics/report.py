@@ -72,7 +72,7 @@ def text(self:EvalReport,
     parts = [self.title] + [f'{name}\n{_shown(df, rows, digits)}' for name,df in self.tables.items()]
     return '\n\n'.join(parts + (['\n'.join(f'- {o}' for o in self.notes)] if self.notes else []))
 
-# %% ../../nbs/metrics/155_report.ipynb #6605371f
+# %% ../../nbs/metrics/155_report.ipynb #56082956
 _whole = 'COMBINED', 'ALL', 'all', 'class average'   # names of the row that stands for everything
 
 def _cell(v, digits):
@@ -86,23 +86,23 @@ def _table_html(df, digits=3, best=(), sort=False, rows=None):
     head = ['' if k is None else words(k) for k in df.index.names] + [words(c) for c in df.columns]
     head = ''.join(f'<th scope="col">{f"<button>{h}</button>" if sort and h else h}</th>' for h in head)
     cell = lambda i,j,v: f'<td class="best">{v}</td>' if (i,j) in best else f'<td>{v}</td>'
-    body = []
+    body, nl = [], chr(10)
     for i,(key,row) in enumerate(zip(df.index, df.itertuples(index=False))):
         key = key if isinstance(key, tuple) else (key,)
         whole = ' class="whole"' if len(df) > 1 and key[-1] in _whole else ''
         names = ''.join(f'<th scope="row">{words(_cell(k, 2))}</th>' for k in key)
         if rows is None or i < rows: body.append(f'<tr{whole}>{names}{"".join(cell(i, j, words(_cell(v, digits))) for j,v in enumerate(row))}</tr>')
     more = f'<p>{len(df)-rows} more rows</p>' if rows is not None and len(df) > rows else ''
-    return f'<div><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>{more}'
+    return f'<div class="wide" style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{nl.join(body)}</tbody></table></div>{more}'
 
-# %% ../../nbs/metrics/155_report.ipynb #8223fb3b
+# %% ../../nbs/metrics/155_report.ipynb #db52b1d8
 @patch
 def _repr_html_(self:EvalReport):
     first, *others = [(escape(n), _table_html(df, rows=30)) for n,df in self.tables.items()]
     parts = [f'<h4>{escape(self.title)}</h4><h5>{first[0]}</h5>{first[1]}', *(f'<details><summary>{n}</summary>{t}</details>' for n,t in others)]
     if self.notes: parts.append('<ul>' + ''.join(f'<li>{escape(o)}</li>' for o in self.notes) + '</ul>')
     if self.figures: parts.append(f'<p>Pictures, which <code>show()</code> draws: {escape(", ".join(self.figures))}</p>')
-    return ''.join(parts)
+    return '\n'.join(parts)
 
 @patch
 def show(self:EvalReport,
@@ -145,14 +145,14 @@ def _headline(df):
     shares = [(str(c), df[c].iloc[rows[0]]) for c in df.columns if pd.api.types.is_float_dtype(df[c])]
     return str(names[rows[0]]), sorted(((c, v) for c,v in shares if np.isfinite(v)), key=lambda o: o[0] not in _up)[:5]
 
-# %% ../../nbs/metrics/155_report.ipynb #3e56b48f
+# %% ../../nbs/metrics/155_report.ipynb #3d57503b
 _style = """:root{color-scheme:light dark;--ink:#1b1d21;--dim:#5b6068;--line:#d9dce1;--back:#fff;--soft:#f3f5f8;--mark:#0b57a4}
 @media(prefers-color-scheme:dark){:root{--ink:#e7e9ec;--dim:#a5abb4;--line:#3b4048;--back:#15171b;--soft:#20242a;--mark:#8cc4ff}}
-@media print{:root{--ink:#000;--dim:#444;--line:#bbb;--back:#fff;--soft:#fff;--mark:#000;color-scheme:light}figure,tr{break-inside:avoid}.wide{overflow:visible}table{font-size:7pt}}
+@media print{:root{--ink:#000;--dim:#444;--line:#bbb;--back:#fff;--soft:#fff;--mark:#000;color-scheme:light}figure,tr{break-inside:avoid}.wide{overflow:visible!important}table{font-size:7pt}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);margin:2em auto;max-width:86em;padding:0 1em}
 h1{font-size:1.6em;margin:0 0 .6em}h2,summary{font-size:1.15em;font-weight:600;margin:1.6em 0 .4em}summary{cursor:pointer}h2::first-letter,summary::first-letter,figcaption::first-letter{text-transform:uppercase}
 dl{display:flex;flex-wrap:wrap;gap:.6em;margin:0}dl div{background:var(--soft);border:1px solid var(--line);border-radius:6px;padding:.4em 1em;min-width:5.5em}dt,.dim{color:var(--dim);font-size:.87em}dd{margin:0;font-size:1.6em;font-weight:600;font-variant-numeric:tabular-nums}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.93em;font-variant-numeric:tabular-nums}th,td{padding:.25em .55em;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th[scope=row],thead th:first-child{text-align:left;background:var(--back)}th[scope=row]:first-child,thead th:first-child{position:sticky;left:0}
+table{border-collapse:collapse;font-size:.93em;font-variant-numeric:tabular-nums}th,td{padding:.25em .55em;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th[scope=row],thead th:first-child{text-align:left;background:var(--back)}th[scope=row]:first-child,thead th:first-child{position:sticky;left:0}
 th[scope=row]{font-weight:500}.whole>*{border-top:2px solid var(--dim);font-weight:700}.best{font-weight:700;color:var(--mark)}
 th button{all:unset;cursor:pointer;font-weight:600}th button:focus-visible,summary:focus-visible{outline:2px solid var(--mark)}[aria-sort=descending] button::after{content:" ▾"}[aria-sort=ascending] button::after{content:" ▴"}
 .pictures{display:flex;flex-wrap:wrap;gap:1.2em;margin-top:1.6em}figure{margin:0;max-width:100%}figcaption{font-weight:600;margin-bottom:.3em}img{width:468px;max-width:100%;background:#fff;border-radius:4px}
@@ -165,7 +165,7 @@ th.parentNode.querySelectorAll('[aria-sort]').forEach(o=>o.removeAttribute('aria
 rows.sort((a,b)=>last(a)-last(b)||(up?1:-1)*(numeric?num(a)-num(b):text(a).localeCompare(text(b)))).forEach(r=>body.append(r))});
 addEventListener('beforeprint',()=>document.querySelectorAll('details').forEach(d=>d.open=true))"""
 
-# %% ../../nbs/metrics/155_report.ipynb #4ddde4bd
+# %% ../../nbs/metrics/155_report.ipynb #fbeda3f8
 def _png(fig):
     out = io.BytesIO()
     fig.savefig(out, format='png')
@@ -182,7 +182,7 @@ def _words(fig):
 def _img(name, png, words): return f'<figure><figcaption>{escape(name)}</figcaption><img alt="{escape(f"{name}: {words}" if words else name)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></figure>'
 
 def _section(name, df, digits, folded):
-    table = _table_html(df, digits, _best(df), sort=len(df) > 1).replace('<div>', '<div class="wide">', 1)
+    table = _table_html(df, digits, _best(df), sort=len(df) > 1)
     return f'<details><summary>{escape(name)} <span class="dim">({len(df)} rows)</span></summary>{table}</details>' if folded else f'<h2>{escape(name)}</h2>{table}'
 
 def _made(command):
