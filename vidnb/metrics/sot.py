@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from ..core.structures import scores_repr
 
 # %% ../../nbs/metrics/130_sot.ipynb #4078c9d5
 def _count_above(values, video, n, thresholds):
@@ -312,6 +313,7 @@ class SOTMetrics:
     ):
         self.rules = _rules(rules)
         self.reset()
+    __repr__ = scores_repr('success', 'precision', 'norm_precision', 'ao')
     def reset(self):
         "Forget all videos"
         self.videos = {}

@@ -15,6 +15,7 @@ __all__ = ['AP_THRESHOLDS', 'AP_RECALLS', 'VID_SPEEDS', 'greedy_matches', 'falli
 import numpy as np
 import pandas as pd
 from ..core.boxes import as_xyxy, frame_ious
+from ..core.structures import scores_repr
 
 # %% ../../nbs/metrics/140_video_ap.ipynb #430ce79b
 #: IoU from which a detection is right, and points of the recall axis, as COCO has them
@@ -211,6 +212,7 @@ class VIDMetrics:
     ):
         self.how = dict(threshold=threshold, tolerance=tolerance, pixel=pixel)
         self.reset()
+    __repr__ = scores_repr()
     def reset(self):
         "Forget all videos"
         self.videos = {}

@@ -19,6 +19,7 @@ from fastcore.basics import patch
 from pathlib import Path
 from pycocotools import mask as rle_tools
 from ..core.masks import as_rle, mask_areas
+from ..core.structures import scores_repr
 from .video_ap import AP_RECALLS, AP_THRESHOLDS, greedy_matches, precision_at_recalls
 
 # %% ../../nbs/metrics/142_vis_ap.ipynb #2bd5a972
@@ -163,6 +164,7 @@ class VISMetrics:
     ):
         self.areas, self.names = areas, dict(names or {})
         self.reset()
+    __repr__ = scores_repr()
     def reset(self):
         "Forget all videos"
         self.videos = {}

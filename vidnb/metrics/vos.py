@@ -18,6 +18,7 @@ import pandas as pd
 from fastcore.basics import patch
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
+from ..core.structures import scores_repr
 
 # %% ../../nbs/metrics/145_vos.ipynb #481e931e
 def _maps(x, name, void=None):
@@ -214,6 +215,7 @@ class VOSMetrics:
         if match not in _matches: raise ValueError(f'match is {match!r}; it can be one of {", ".join(_matches)}')
         self.options = dict(match=match, skip_ends=skip_ends, void=void, tolerance=tolerance)
         self.reset()
+    __repr__ = scores_repr('J&F', 'J', 'F')
     def reset(self):
         "Forget all videos"
         self.videos = {}

@@ -15,6 +15,7 @@ __all__ = ['VOT_INTERVALS', 'locate_failures_inits', 'count_failures', 'calc_eao
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from ..core.structures import scores_repr
 from .regions import as_trajectory, region_overlaps
 
 # %% ../../nbs/metrics/132_vot.ipynb #7537397e
@@ -99,6 +100,7 @@ class VOTMetrics:
         if isinstance(interval, str) and interval not in VOT_INTERVALS: raise ValueError(f'interval is {interval!r}; known are {", ".join(VOT_INTERVALS)}, or say (first, last)')
         self.interval, self.convention, self.burnin = tuple(VOT_INTERVALS.get(interval, interval) if isinstance(interval, str) else interval), convention, burnin
         self.reset()
+    __repr__ = scores_repr('eao', 'accuracy', 'robustness')
     def reset(self):
         "Forget all videos"
         self.videos = {}
@@ -230,6 +232,7 @@ class VOTAnchorMetrics:
         if isinstance(interval, str) and interval not in VOT_INTERVALS: raise ValueError(f'interval is {interval!r}; known are {", ".join(VOT_INTERVALS)}, or say (first, last)')
         self.interval = tuple(VOT_INTERVALS[interval] if isinstance(interval, str) else interval)
         self.reset()
+    __repr__ = scores_repr('eao', 'accuracy', 'robustness')
     def reset(self):
         "Forget all videos"
         self.videos = {}
