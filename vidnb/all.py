@@ -94,6 +94,7 @@ from vidnb.datasets.sot_converters import *
 from vidnb.datasets.sot_report import *
 from vidnb.datasets.imagenetvid import *
 from vidnb.datasets.youtubevis import *
+from vidnb.datasets.youtubevos import *
 from vidnb.datasets.davis import *
 from vidnb.datasets.video_reports import *
 from vidnb.datasets.reid import *
