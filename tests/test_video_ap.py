@@ -12,7 +12,8 @@ from vidnb.datasets.imagenetvid import imagenet2coco_vid, read_imagenetvid, writ
 from vidnb.datasets.video_reports import vid_report, vis_report
 from vidnb.datasets.youtubevis import cocovid_to_vis, ovis2coco, read_vis_results, read_youtubevis, vis_to_cocovid, write_vis_results, write_youtubevis, youtubevis2coco
 from vidnb.metrics.video_ap import AP_THRESHOLDS, VIDMetrics, greedy_matches, motion_iou, vid_matches
-from vidnb.metrics.vis_ap import VIS_AREAS, VISMetrics, YTVIS, YTVISeval, vis_matches, vis_scores, vis_summary
+from vidnb.metrics.vis_ap import VIS_AREAS, VISMetrics, vis_matches, vis_scores, vis_summary
+from vidnb.metrics.ytvis import YTVIS, YTVISeval
 
 # boxes
 

@@ -125,6 +125,7 @@ Modules:
 - `vidnb.metrics.vis_ap`: Video instance segmentation: one mask in each frame, one score for the whole track, one AP
 - `vidnb.metrics.vos`: J, F and J&F of DAVIS and YouTube-VOS: how well a mask covers an object, and how well it follows its outline, in all frames at once
 - `vidnb.metrics.vot`: Trackers that are started again or in many places: accuracy, robustness, and the overlap that one may expect
+- `vidnb.metrics.ytvis`: `YTVIS` and `YTVISeval`: the methods of the official tools, on the arrays of the page before
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
 - `vidnb.models.c2d`: An image network on every frame, with one pooling over time: the baseline that I3D and non-local networks are measured against

@@ -28,6 +28,7 @@ from vidnb.metrics.vot import *
 from vidnb.metrics.sot_curves import *
 from vidnb.metrics.video_ap import *
 from vidnb.metrics.vis_ap import *
+from vidnb.metrics.ytvis import *
 from vidnb.metrics.vos import *
 from vidnb.metrics.reid import *
 from vidnb.metrics.reranking import *

@@ -22,7 +22,8 @@ from ..core.masks import as_rle, mask_areas, mask_boxes, paint_masks
 from ..core.plot import show_frames, spread
 from .cocovid_files import cocovid, read_cocovid, write_cocovid
 from .motchallenge import _open_zip, _text
-from ..metrics.vis_ap import check_vis_results, frames_to_tracks
+from ..metrics.vis_ap import frames_to_tracks
+from ..metrics.ytvis import check_vis_results
 
 # %% ../../nbs/datasets/380_youtubevis.ipynb #06f1df0b
 #: Categories of YouTube-VIS 2019 in the order of their numbers, from 1
