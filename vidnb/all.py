@@ -28,6 +28,7 @@ from vidnb.metrics.vot import *
 from vidnb.metrics.sot_curves import *
 from vidnb.metrics.video_ap import *
 from vidnb.metrics.vis_ap import *
+from vidnb.metrics.ytvis import *
 from vidnb.metrics.vos import *
 from vidnb.metrics.reid import *
 from vidnb.metrics.reranking import *
@@ -96,6 +97,7 @@ from vidnb.datasets.sot_converters import *
 from vidnb.datasets.sot_report import *
 from vidnb.datasets.imagenetvid import *
 from vidnb.datasets.youtubevis import *
+from vidnb.datasets.youtubevos import *
 from vidnb.datasets.davis import *
 from vidnb.datasets.video_reports import *
 from vidnb.datasets.reid import *

@@ -79,9 +79,11 @@ def metainfo(self:DataElement)->dict:
 def set_field(self:DataElement,
     value, # what to set
     name:str, # as which field
+    dtype=None, # type, or several, that the value must have; None: any
     field_type:str='data', # 'data' or 'metainfo'
 ):
     "Set a field whose name is in a variable"
+    if dtype is not None and not isinstance(value, dtype): raise ValueError(f'{name} is {_words(value)}; a {dtype} is expected')
     if field_type not in ('data', 'metainfo'): raise ValueError(f"field_type is {field_type!r}; it can be 'data' or 'metainfo'")
     setattr(self, name, value) if field_type == 'data' else self.set_metainfo({name:value})
 
@@ -93,16 +95,23 @@ def get(self:DataElement,
     "A field or fact, or `default`"
     return self._data.get(name, self._meta.get(name, default))
 
+@patch
+def set_data(self:DataElement,
+    data:dict, # fields: name -> value
+):
+    "Set several fields"
+    for k,v in data.items(): setattr(self, k, v)
+
 # %% ../../nbs/core/030_structures.ipynb #96c844ab
 @patch
 def pop(self:DataElement,
-    name:str, # of a field
+    name:str, # of a field or a fact
     *default, # what to give if there is none; else that is an `AttributeError`
 ):
-    "Take a field out"
-    if name not in self._data and default: return default[0]
-    if name not in self._data: raise AttributeError(f'{type(self).__name__} has no field {name!r}; it has {", ".join(self._data) or "none"}')
-    return self._data.pop(name)
+    "Take a field or a fact out"
+    if name not in self and default: return default[0]
+    if name not in self: raise AttributeError(f'{type(self).__name__} has no field {name!r}; it has {", ".join(self.all_keys()) or "none"}')
+    return (self._data if name in self._data else self._meta).pop(name)
 
 @patch
 def keys(self:DataElement)->list:
@@ -117,13 +126,17 @@ def items(self:DataElement)->list:
     "(name, field) of each"
     return list(self._data.items())
 @patch
+def __contains__(self:DataElement, name)->bool: return name in self._data or name in self._meta
+@patch
+def to_dict(self:DataElement)->dict:
+    "Fields as a dict, nested ones too"
+    return {k: v.to_dict() if isinstance(v, DataElement) else v for k,v in self._data.items()}
+
+# %% ../../nbs/core/030_structures.ipynb #0d47797a
+@patch
 def metainfo_keys(self:DataElement)->list:
     "Names of facts"
     return list(self._meta)
-@patch
-def all_keys(self:DataElement)->list:
-    "Names of fields, then of facts"
-    return [*self._data, *self._meta]
 @patch
 def metainfo_values(self:DataElement)->list:
     "Facts"
@@ -132,6 +145,11 @@ def metainfo_values(self:DataElement)->list:
 def metainfo_items(self:DataElement)->list:
     "(name, fact) of each"
     return list(self._meta.items())
+
+@patch
+def all_keys(self:DataElement)->list:
+    "Names of fields, then of facts"
+    return [*self._data, *self._meta]
 @patch
 def all_values(self:DataElement)->list:
     "Fields, then facts"
@@ -140,12 +158,6 @@ def all_values(self:DataElement)->list:
 def all_items(self:DataElement)->list:
     "(name, field or fact) of each"
     return [*self._data.items(), *self._meta.items()]
-@patch
-def __contains__(self:DataElement, name)->bool: return name in self._data or name in self._meta
-@patch
-def to_dict(self:DataElement)->dict:
-    "Fields as a dict, nested ones too"
-    return {k: v.to_dict() if isinstance(v, DataElement) else v for k,v in self._data.items()}
 
 # %% ../../nbs/core/030_structures.ipynb #1d575f04
 @patch
@@ -162,12 +174,15 @@ def clone(self:DataElement):
     return copy.deepcopy(self)
 
 @patch
+def __copy__(self:DataElement): return self.new()   # fields are shared, what is set later is not
+
+@patch
 def update(self:DataElement,
     other:DataElement, # whose fields and facts are taken over
 ):
-    "Take over what `other` has"
-    self.set_metainfo(other._meta)
-    for k,v in other._data.items(): setattr(self, k, v)
+    "Take over what `other` has, all of it or nothing"
+    whole = self.new({**self._meta, **other._meta}, **{**self._data, **other._data})
+    self.__dict__.update(_meta=whole._meta, _data=whole._data)
 
 # %% ../../nbs/core/030_structures.ipynb #f551fbe3
 @patch
@@ -234,12 +249,14 @@ def _index(item, n):
         if (item.step or 1) > 0: return item
         item = np.arange(n)[item]   # tensors go forwards only
     key = item if _is_tensor(item) else np.array(item, order='C')
+    if len(key.shape) == 0 and 'int' in str(key.dtype): return _index(int(key), n)
     if len(key.shape) != 1: raise IndexError(f'instances are taken by a number, a slice, or one axis of bools or numbers; got shape {tuple(key.shape)}')
     if len(key) == 0 and not _is_tensor(key): return np.zeros(0, np.int64)
     if 'bool' in str(key.dtype):
         if len(key) != n: raise IndexError(f'a mask of {len(key)} for {n} instances')
         return key if _is_tensor(key) else np.flatnonzero(key)
     if 'int' not in str(key.dtype): raise IndexError(f'instances are taken by bools or whole numbers; got {key.dtype}')
+    if str(key.dtype).endswith('uint8'): raise IndexError('uint8 is a mask to torch and a list of numbers to numpy; bool or int64 says which')
     if len(key) and (int(key.min()) < -n or int(key.max()) >= n): raise IndexError(f'instances {int(key.min())} to {int(key.max())} of {n}')
     return key
 
@@ -292,8 +309,9 @@ def _join(vs, name):
 def cat(cls:InstanceData,
     parts, # sets of instances with the same fields, at least one
 ):
-    "All instances of `parts` in one set; facts are those of the first"
+    "All instances of `parts` in one set; facts are those of the first; a set without any field adds nothing"
     parts = list(parts)
+    if any(p.keys() for p in parts): parts = [p for p in parts if p.keys()]
     if not parts: raise ValueError('there are no instances to put together; give at least one set, which may be empty')
     for p in parts:
         if p.keys() != parts[0].keys() and set(p.keys()) != set(parts[0].keys()): raise ValueError(f'instances with fields {sorted(p.keys())} and with {sorted(parts[0].keys())} cannot be put together')

@@ -148,15 +148,27 @@ class BaseVideoDataset(torch.utils.data.Dataset):
         step = self.key_img_sampler.get('interval', 1)
         if not isinstance(step, int) or step < 1: raise ValueError(f'key_img_sampler: interval is {step!r}; it is a whole number from 1')
         if self.ref_img_sampler is not None: reference_frames(0, 1, **self.ref_img_sampler)
-    def keep(self, cols:dict)->np.ndarray:
-        "Which annotations count, a mask, from their columns"
-        return np.ones(len(cols['frame']), bool)
-    def key_frames(self, images:list, frame_id)->np.ndarray:
-        "Which of all frames may be key, a mask; `frame_id` is -1 for single pictures"
-        return (frame_id < 0) | (frame_id % self.key_img_sampler.get('interval', 1) == 0)
-    def path_of(self, image:dict)->str:
-        "Where the picture of an entry of `images` is"
-        return join_path(self.img_root or None, image['file_name'])
+
+# %% ../../nbs/datasets/342_video_dataset.ipynb #f45761a6
+@patch
+def keep(self:BaseVideoDataset,
+    cols:dict, # columns of the annotations, as of `read_boxes`
+)->np.ndarray: # (n,) bool
+    "Which annotations count"
+    return np.ones(len(cols['frame']), bool)
+@patch
+def key_frames(self:BaseVideoDataset,
+    images:list, # entries of all frames
+    frame_id, # number of each in its video (frames,); -1 for single pictures
+)->np.ndarray: # (frames,) bool
+    "Which frames may be key"
+    return (frame_id < 0) | (frame_id % self.key_img_sampler.get('interval', 1) == 0)
+@patch
+def path_of(self:BaseVideoDataset,
+    image:dict, # an entry of `images`
+)->str:
+    "Where the picture of a frame is"
+    return join_path(self.img_root or None, image['file_name'])
 
 # %% ../../nbs/datasets/342_video_dataset.ipynb #d4acbf2c
 def _frames_of(coco, name):

@@ -163,7 +163,7 @@ def vid_matches(
     "Match the detections of one video by the rule of ImageNet VID; what it gives can be added up over videos"
     tf, who, tl, tb = _checked(truth, _truth_columns, 'truth')
     pf, pl, score, pb = _checked(pred, _pred_columns, 'pred')
-    by = np.argsort(-score, kind='stable')
+    by = np.lexsort((pf, -score))   # of equal scores the earlier frame first, wherever its rows stand
     pf, pl, score, pb = (o[by] for o in (pf, pl, score, pb))
     inside, wide = _inside(motion_iou(tf, who, tb, pixel=pixel)), [0, 0, pixel, pixel]
     i, j, iou = frame_ious(pf, pb + wide, tf, tb + wide)
