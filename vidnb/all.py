@@ -23,6 +23,7 @@ from vidnb.metrics.mot_classes import *
 from vidnb.metrics.track_ap import *
 from vidnb.metrics.detection_ap import *
 from vidnb.metrics.sot import *
+from vidnb.metrics.region_masks import *
 from vidnb.metrics.regions import *
 from vidnb.metrics.vot import *
 from vidnb.metrics.sot_curves import *
