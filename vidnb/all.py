@@ -88,6 +88,7 @@ from vidnb.datasets.visdrone import *
 from vidnb.datasets.mots import *
 from vidnb.datasets.mot_report import *
 from vidnb.datasets.tao import *
+from vidnb.datasets.region_files import *
 from vidnb.datasets.sot_files import *
 from vidnb.datasets.sot_sequences import *
 from vidnb.datasets.sot_datasets import *
