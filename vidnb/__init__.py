@@ -59,6 +59,7 @@ Modules:
 - `vidnb.datasets.video_dataset`: Annotations as columns that worker processes share, every frame at hand, some of them key frames
 - `vidnb.datasets.video_reports`: Files of truth and results in; AP, AP by motion speed, mask AP, classes, videos and curves out
 - `vidnb.datasets.visdrone`: Files of VisDrone's multi-object tracking, as CocoVID and as scores of its classes outside the ignored regions
+- `vidnb.datasets.vot_workspace`: Which file holds which run: trackers, experiments, repetitions and anchors, and what lies beside them
 - `vidnb.datasets.youtubevis`: Files of video instance segmentation: read, written, checked, turned into CocoVID, and shown as colours over frames
 - `vidnb.function_commands`: `vidnb convert` and `vidnb eval`: one command for each converter and each report, made from the function's own signature
 - `vidnb.interop.checkpoints`: Any zoo's file into a model whole, or not at all, with a report of what went where

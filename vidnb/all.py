@@ -90,6 +90,7 @@ from vidnb.datasets.mot_report import *
 from vidnb.datasets.tao import *
 from vidnb.datasets.region_files import *
 from vidnb.datasets.sot_files import *
+from vidnb.datasets.vot_workspace import *
 from vidnb.datasets.sot_sequences import *
 from vidnb.datasets.sot_datasets import *
 from vidnb.datasets.sot_converters import *
