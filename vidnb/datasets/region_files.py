@@ -20,7 +20,7 @@ from ..core.environment import atomic_path
 from ..metrics.region_masks import masks_from_counts, parse_mask_lines, mask_lines
 from ..metrics.regions import RegionTrack, as_trajectory, track_masks
 
-# %% ../../nbs/datasets/348_region_files.ipynb #aa29f14b
+# %% ../../nbs/datasets/348_region_files.ipynb #e671192b
 _between = {ord(c): ' ' for c in ',;\t'}
 
 def _numbers(line, where):
@@ -53,6 +53,7 @@ def parse_regions(
         i, why = str(e).removeprefix('frame ').split(': ', 1)
         raise ValueError(f'{name}:{lines[at[int(i)]][0]}: {why}') from None
 
+# %% ../../nbs/datasets/348_region_files.ipynb #0ef54b04
 def regions_text(
     track, # `RegionTrack`, or what `as_trajectory` makes one of
 )->str: # a line a frame
@@ -96,12 +97,13 @@ def unpack_regions(
         i, why = str(e).removeprefix('frame ').split(': ', 1)
         raise ValueError(f'{name}: frame {masks[int(i)][0]}: {why}') from None
 
-# %% ../../nbs/datasets/348_region_files.ipynb #98400a90
+# %% ../../nbs/datasets/348_region_files.ipynb #b9a992e0
 def _short_runs(counts):
     "Run lengths of which none is longer than `_longest`"
     if not len(counts) or counts.max() <= _longest: return counts
     return np.concatenate([np.r_[np.tile([_longest, 0], (c-1)//_longest), (c-1) % _longest + 1] if c else [0] for c in counts.tolist()])
 
+# %% ../../nbs/datasets/348_region_files.ipynb #60b3a993
 def pack_regions(
     track, # `RegionTrack`, or what `as_trajectory` makes one of
 )->bytes: # content of a file *.bin
@@ -119,7 +121,7 @@ def pack_regions(
             except struct.error: raise ValueError(f'frame {f}: a mask in the box {box.tolist()} with {len(counts)} run lengths is more than the bytes can hold; write text') from None
     return b''.join(out)
 
-# %% ../../nbs/datasets/348_region_files.ipynb #270619f5
+# %% ../../nbs/datasets/348_region_files.ipynb #68f27476
 def _raw(path):
     "Bytes of a file, plain or gzip, or of one in a zip"
     path = Path(path)
@@ -133,6 +135,7 @@ def _raw(path):
     except KeyError: raise FileNotFoundError(f'{path} is not there: the zip has no such file') from None
     except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as e: raise ValueError(f'{path} is damaged: {e}') from None
 
+# %% ../../nbs/datasets/348_region_files.ipynb #5e0263e0
 def read_regions(
     path, # text or *.bin, plain, gzip or in a zip
 )->RegionTrack: # a region a frame

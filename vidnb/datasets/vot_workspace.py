@@ -19,7 +19,7 @@ from .region_files import write_regions
 from .sot_files import file_text, files_below, find_sot_trackers
 from ..metrics.regions import as_trajectory
 
-# %% ../../nbs/datasets/361_vot_workspace.ipynb #bde54790
+# %% ../../nbs/datasets/361_vot_workspace.ipynb #b2fb2d18
 def read_vot_info(
     path, # the file `sequence`, or the folder of a sequence
 )->dict: # all that it says, as text; length, width and height as int, where they are there
@@ -44,6 +44,7 @@ def read_vot_values(
     if length is not None and len(out) > length: raise ValueError(f'{path} has {len(out)} values; the sequence has {length} frames')
     return np.array(out + [0.]*((length or 0) - len(out)))
 
+# %% ../../nbs/datasets/361_vot_workspace.ipynb #f21e7141
 def vot_boxes(
     track, # regions of any kinds
 )->np.ndarray: # (n,8) corners where all regions are such, else (n,4) x y w h of the smallest boxes around them; float64, NaN where there is none
@@ -58,7 +59,7 @@ def vot_boxes(
     if t.masks is not None: out[(t.count == 5) & (t.numbers[:,4] == 0)] = np.nan
     return out
 
-# %% ../../nbs/datasets/361_vot_workspace.ipynb #cc980e0a
+# %% ../../nbs/datasets/361_vot_workspace.ipynb #d98e5fde
 _run_file = re.compile(r'(.+)_(\d{3}|\d{8})\.(txt|bin)(\.gz)?')
 VOT_EXPERIMENTS = ('baseline', 'realtime', 'unsupervised')
 
@@ -71,6 +72,7 @@ def _experiments(paths, where, experiment):
     if experiment is None and len(names) > 1: raise ValueError(f'{where} has the experiments {", ".join(names)}; say which')
     return [p for p in paths if not names or of(p) == experiment]
 
+# %% ../../nbs/datasets/361_vot_workspace.ipynb #831d1724
 def find_vot_runs(
     path, # results of one tracker: folder or zip
     anchors:bool, # runs from anchors, or repetitions?
@@ -87,6 +89,7 @@ def find_vot_runs(
         runs[int(k)] = p
     return {n: dict(sorted(found[n].items())) for n in sorted(found)}
 
+# %% ../../nbs/datasets/361_vot_workspace.ipynb #5cd74857
 def find_vot_trackers(
     path, # a workspace, its results, the folder or zip of a tracker
 )->dict: # {name of the tracker: its path}
@@ -99,6 +102,7 @@ def find_vot_trackers(
     if (others := [p for p in inside if any((p/e).is_dir() for e in VOT_EXPERIMENTS)]): return {p.name: p for p in others} | {p.stem: p for p in sorted(path.glob('*.zip'))}
     return find_sot_trackers(path)
 
+# %% ../../nbs/datasets/361_vot_workspace.ipynb #f76d7b4b
 def read_run_values(
     path, # of a run
 )->dict: # {'time': (n,), 'confidence': (n,), ...} float64, NaN where a line is empty

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from fastcore.basics import patch
 
-# %% ../../nbs/metrics/129_region_masks.ipynb #b4f972be
+# %% ../../nbs/metrics/129_region_masks.ipynb #b163b1bc
 @dataclass(eq=False)
 class RegionMasks:
     "Masks of n frames as pieces of rows"
@@ -38,6 +38,7 @@ class RegionMasks:
         at = np.concatenate([[0], n.cumsum()])
         return RegionMasks(at, self.pieces[np.repeat(self.at[i] - at[:-1], n) + np.arange(at[-1])])
 
+# %% ../../nbs/metrics/129_region_masks.ipynb #3edfbfa4
 def no_masks(
     n:int, # frames
 )->RegionMasks: # all empty
@@ -50,7 +51,7 @@ def join_masks(
     "Several videos as one"
     return RegionMasks(np.concatenate([[0], *(np.diff(p.at) for p in parts)]).cumsum(), np.concatenate([p.pieces for p in parts]))
 
-# %% ../../nbs/metrics/129_region_masks.ipynb #10766142
+# %% ../../nbs/metrics/129_region_masks.ipynb #aa1b442c
 def _from_pieces(n, frame, row, first, last):
     "`RegionMasks` of n frames from pieces in the order of reading"
     new = np.ones(len(frame), bool)
@@ -59,6 +60,7 @@ def _from_pieces(n, frame, row, first, last):
     at = np.concatenate([[0], np.bincount(frame[new], minlength=n)]).cumsum()
     return RegionMasks(at.astype(np.int64), np.stack([row[new], first[new], last[end]], 1).astype(np.int32))
 
+# %% ../../nbs/metrics/129_region_masks.ipynb #611c2479
 def masks_from_counts(
     boxes, # (n,4) int: x, y, width, height of the part of the picture that is counted
     counts, # n rows of whole numbers: pixels outside, inside, outside, ..., row by row
@@ -79,7 +81,7 @@ def masks_from_counts(
     frame, start, stop, left = up(frame), up(start), up(stop), row*w[up(frame)]
     return _from_pieces(len(size), frame, row + y[frame], np.maximum(start - left, 0) + x[frame], np.minimum(stop - left, w[frame]) - 1 + x[frame])
 
-# %% ../../nbs/metrics/129_region_masks.ipynb #9177e10b
+# %% ../../nbs/metrics/129_region_masks.ipynb #c0bf4375
 def masks_from_pictures(
     pictures, # n pictures (h,w), what is not 0 is inside; None: no mask
     corners=None, # (n,2) x and y of their first pixels; None: 0
@@ -95,6 +97,7 @@ def masks_from_pictures(
         parts.append(_from_pieces(1, np.zeros(len(row), int), row + y, first + x, stop - 1 + x))
     return join_masks(parts) if parts else no_masks(0)
 
+# %% ../../nbs/metrics/129_region_masks.ipynb #ec4f6343
 @patch
 def picture(self:RegionMasks,
     i:int, # frame

@@ -32,7 +32,7 @@ def bbox2region(
     if kind is None: raise ValueError(f'{len(numbers)} numbers are no region; 1 is a sign, 4 a rectangle, 6, 8, ... a polygon')
     return VOTRegion(kind, numbers)
 
-# %% ../../nbs/metrics/131_regions.ipynb #96ed03a3
+# %% ../../nbs/metrics/131_regions.ipynb #095c2a92
 def mask2region(
     mask, # picture (h,w), what is not 0 is inside
     x:int=0, # column of its first pixel
@@ -52,6 +52,7 @@ def parse_region(
     region = bbox2region([float(v) for v in text.split(',')])
     return VOTRegion('special', (0.,)) if region.kind != 'special' and np.isnan(region.numbers).any() else region
 
+# %% ../../nbs/metrics/131_regions.ipynb #739737b6
 def region_text(
     region:VOTRegion, # any region
 )->str: # a line of a file
@@ -74,6 +75,7 @@ class RegionTrack:
         "Sign of each frame"
         return np.where(self.count == 1, self.numbers[:,0], -1)
 
+# %% ../../nbs/metrics/131_regions.ipynb #92f4ad63
 @patch(as_prop=True)
 def empty(self:RegionTrack)->np.ndarray: # (n,) bool
     "Is there no object? A sign, a rectangle or polygon without width or height, and a mask of no more than one row or column, as VOT's toolkit has it"
@@ -84,7 +86,7 @@ def empty(self:RegionTrack)->np.ndarray: # (n,) bool
         wh[at] = self.numbers[at,2:4] - (k == _mask) if pts is None else pts.max(1) - pts.min(1)
     return (wh <= 0).any(1)
 
-# %% ../../nbs/metrics/131_regions.ipynb #00c238a7
+# %% ../../nbs/metrics/131_regions.ipynb #871a32b7
 def _read_rows(t):
     "Rows of what was read from a file, frames that are masks, and their `RegionMasks`"
     code, none = np.asarray(t.code, float), np.isnan(t.regions).all(1)
@@ -102,6 +104,7 @@ def _mask_rows(rows):
     for i in at: rows[i] = [0.]
     return [o.numbers if isinstance(o, VOTRegion) else o for o in rows], at, masks
 
+# %% ../../nbs/metrics/131_regions.ipynb #7ac61a09
 def track_masks(
     track:RegionTrack, # any regions
     at, # frames that become masks
@@ -172,6 +175,7 @@ def _intervals(nodes, n, width, lone):
         at = np.minimum(at + np.where(twin, 1, 2), k)
     return np.stack(first, 1), np.stack(last, 1)
 
+# %% ../../nbs/metrics/131_regions.ipynb #2ad1f1e9
 def _shared(a, b):
     "Pixels in rows of both (m,), and of either alone, from their intervals"
     size = lambda first, last: np.maximum(last-first+1, 0)
@@ -198,7 +202,7 @@ def _region_bounds(t):
     p = _points(t, False)
     return p.min(1), p.max(1)
 
-# %% ../../nbs/metrics/131_regions.ipynb #8026dc2a
+# %% ../../nbs/metrics/131_regions.ipynb #19e58242
 def _on_line(t, lo, extent, rows, frame, y):
     "Pieces of regions of one kind in their frames' boxes, on a line: first pixel, the one behind the last, frame"
     base = extent.prod(1).cumsum() - extent.prod(1)
@@ -213,6 +217,7 @@ def _on_line(t, lo, extent, rows, frame, y):
     at = base[frame] + y*extent[frame,0]
     return at + first, at + last + 1, frame
 
+# %% ../../nbs/metrics/131_regions.ipynb #93dd5c2f
 def _shared_pieces(a, b):
     "Pixels that every piece of `a` shares with `b`"
     start, stop, _ = b
@@ -292,6 +297,7 @@ def region_overlaps(
         for i in _blocks(at, a[at], b[at], size[at]): out[i] = how(a[i], b[i], size[i])
     return out
 
+# %% ../../nbs/metrics/131_regions.ipynb #ec2cc101
 def calculate_region_overlap(
     r1, # a region: a row of numbers, a `VOTRegion` or a picture of bools
     r2, # another

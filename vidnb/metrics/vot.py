@@ -77,6 +77,7 @@ def vot_counts(
     total, n = float(iou[rated].sum()), int(rated.sum())
     return dict(frames=len(code), failures=int((code == 2).sum()), accuracy=total/max(n, 1), overlap_sum=total, overlap_frames=n, runs=runs, successes=successes)
 
+# %% ../../nbs/metrics/132_vot.ipynb #cfc30aea
 def _runs(iou, code, convention):
     "Overlaps of the runs between failures, and which of them ended with the video"
     fails, starts = np.flatnonzero(code == 2), np.flatnonzero(code == 1)
@@ -187,6 +188,7 @@ def eval_sot_accuracy_robustness(
     v = m.value
     return dict(accuracy=v['accuracy'], robustness=v['robustness'], num_fails=v['failures'])
 
+# %% ../../nbs/metrics/132_vot.ipynb #6303a20b
 def eval_sot_eao(
     results, # regions of the tracker and signs, of each video: a row of numbers a frame (4: x, y, width, height)
     annotations, # true regions of each video
@@ -271,7 +273,7 @@ class VOTAnchorMetrics(_VOTVideos):
         top, runs = (sum(f(v) for v in self._all()) for f in (lambda v: v['curve']*v['curve_runs'], lambda v: v['curve_runs']))
         return top/np.maximum(runs, 1)
 
-# %% ../../nbs/metrics/132_vot.ipynb #11f45e18
+# %% ../../nbs/metrics/132_vot.ipynb #4035447b
 @patch
 def _count(self:VOTAnchorMetrics, truth, runs, backward, size):
     "Statistics of a video's runs, each in its own order"
@@ -284,6 +286,7 @@ def _count(self:VOTAnchorMetrics, truth, runs, backward, size):
         empty.append(truth[at].empty)
     return anchor_counts(overlaps, n, empty, self.interval[1], self.threshold, self.grace)
 
+# %% ../../nbs/metrics/132_vot.ipynb #a1abcb0e
 @patch
 def _row(self:VOTAnchorMetrics, videos):
     "Scores of some videos, but for the curve"
