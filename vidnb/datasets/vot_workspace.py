@@ -81,12 +81,11 @@ def find_vot_runs(
     "Files of a tracker's runs in a workspace of VOT's toolkit; `ValueError` where a run is there twice"
     found = {}
     for p in _experiments([p for p in files_below(path) if (m := _run_file.fullmatch(p.name)) and (len(m[2]) == 8) == anchors and (anchors or p.parent.name == m[1])], path, experiment):
-        name, k, suffix, _ = _run_file.fullmatch(p.name).groups()
+        name, k = _run_file.fullmatch(p.name).groups()[:2]
         runs = found.setdefault(name, {})
         if (was := runs.get(int(k))) is not None:
             if was.parent != p.parent: raise ValueError(f'{path} has two results for {name}: {was} and {p}; give the folder of one tracker')
-            if suffix == 'bin': continue
-        runs[int(k)] = p
+        runs[int(k)] = p      # text comes after bytes, and takes their place
     return {n: dict(sorted(found[n].items())) for n in sorted(found)}
 
 # %% ../../nbs/datasets/361_vot_workspace.ipynb #5cd74857

@@ -1,6 +1,6 @@
 """Trackers that are started again or in many places: accuracy, robustness, and the overlap that one may expect
 
-How the VOT challenge scores: regions of truth and tracker in, accuracy, robustness and expected average overlap out. Regions are rows of numbers as on the page before, and signs say where a tracker started (1), failed (2) and was not run (0). `VOTMetrics` is the supervised protocol of 2013 to 2019, in which a tracker that fails is started again; `VOTAnchorMetrics` the one since 2020, with many starts and none again. Both collect videos (`reset`, `add`, `value`, `table`) and keep of each what adds up. `locate_failures_inits`, `count_failures`, `calc_eao_curve`, `eval_sot_accuracy_robustness` and `eval_sot_eao` are MMTracking's names.
+How the VOT challenge scores: regions of truth and tracker in, accuracy, robustness and expected average overlap out. Regions are rows of numbers as on the page before, and signs say where a tracker started (1), failed (2) and was not run (0). `VOTMetrics` is the supervised protocol of 2013 to 2019, in which a tracker that fails is started again; `VOTAnchorMetrics` the one since 2020, with many starts and none again. Both collect videos (`reset`, `add`, `value`, `table`) and keep of each what adds up; `combine_repetitions` makes one of several runs on a video. `locate_failures_inits`, `count_failures`, `calc_eao_curve`, `eval_sot_accuracy_robustness` and `eval_sot_eao` are MMTracking's names.
 
 Docs: https://vidnb.github.io/vidnb/metrics/vot.html.md"""
 
