@@ -45,6 +45,7 @@ Modules:
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.datasets.reference_frames`: The other frames of a video that a detector or tracker looks at beside the one it is asked about
+- `vidnb.datasets.region_files`: Signs, rectangles, polygons and masks as VOT's toolkit keeps them: a line a frame, or packed into bytes
 - `vidnb.datasets.reid`: Market-1501, DukeMTMC-reID, MSMT17 and crops of MOT17 as one table: path, identity, camera, split
 - `vidnb.datasets.reid_dataset`: Pictures with labels, one at a time or as groups for the triplet loss; loaded, packed and scored
 - `vidnb.datasets.reid_report`: From a data set and a file of features to mAP, CMC, and the queries that failed, in pictures
@@ -60,6 +61,7 @@ Modules:
 - `vidnb.datasets.video_dataset`: Annotations as columns that worker processes share, every frame at hand, some of them key frames
 - `vidnb.datasets.video_reports`: Files of truth and results in; AP, AP by motion speed, mask AP, classes, videos and curves out
 - `vidnb.datasets.visdrone`: Files of VisDrone's multi-object tracking, as CocoVID and as scores of its classes outside the ignored regions
+- `vidnb.datasets.vot_workspace`: Which file holds which run: trackers, experiments, repetitions and anchors, and what lies beside them
 - `vidnb.datasets.youtubevis`: Files of video instance segmentation: read, written, checked, turned into CocoVID, and shown as colours over frames
 - `vidnb.datasets.youtubevos`: Which object is what, from which frame on, and which categories a method has seen before
 - `vidnb.function_commands`: `vidnb convert` and `vidnb eval`: one command for each converter and each report, made from the function's own signature
@@ -116,6 +118,7 @@ Modules:
 - `vidnb.metrics.mot`: HOTA, CLEAR and Identity of a whole video at once, from arrays, equal to the official tool
 - `vidnb.metrics.mot_classes`: Scores of cars, people and bicycles apart and together, and what is taken out before anything counts
 - `vidnb.metrics.recognition`: How often the right class comes first, or among the first few, and which classes are taken for each other
+- `vidnb.metrics.region_masks`: The masks of a whole video in a few arrays: read, drawn, cut and compared without a picture of any of them
 - `vidnb.metrics.regions`: How much two polygons or rectangles overlap, counted pixel by pixel as the VOT challenge does, for all frames at once
 - `vidnb.metrics.reid`: mAP, CMC and mINP of a gallery of any size: the protocol of Market-1501, and the one that the reference has for crops of a tracker
 - `vidnb.metrics.report`: The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML

@@ -23,6 +23,7 @@ from vidnb.metrics.mot_classes import *
 from vidnb.metrics.track_ap import *
 from vidnb.metrics.detection_ap import *
 from vidnb.metrics.sot import *
+from vidnb.metrics.region_masks import *
 from vidnb.metrics.regions import *
 from vidnb.metrics.vot import *
 from vidnb.metrics.sot_curves import *
@@ -90,7 +91,9 @@ from vidnb.datasets.visdrone import *
 from vidnb.datasets.mots import *
 from vidnb.datasets.mot_report import *
 from vidnb.datasets.tao import *
+from vidnb.datasets.region_files import *
 from vidnb.datasets.sot_files import *
+from vidnb.datasets.vot_workspace import *
 from vidnb.datasets.sot_sequences import *
 from vidnb.datasets.sot_datasets import *
 from vidnb.datasets.sot_converters import *

@@ -27,6 +27,7 @@ import pandas as pd
 from ..core.environment import atomic_path
 from .otb_results import read_otb_json, read_otb_mat
 from .packed_files import file_text, files_below
+from .region_files import parse_regions, read_regions, write_regions
 
 # %% ../../nbs/datasets/360_sot_files.ipynb #0b31742e
 _spaces = {ord(c): ' ' for c in ',;\t'}
@@ -113,8 +114,9 @@ def rect_corners(
 @dataclass(eq=False)
 class VOTTrajectory:
     "A tracker's way through a sequence: a region or an event in every frame"
-    regions:np.ndarray # (n,4) x y w h, or (n,8) corners; float64, NaN in frames of events
+    regions:np.ndarray # (n,4) x y w h, or (n,8) or wider, corners, in which a box leaves the end of its row NaN; float64, NaN in frames of events and masks
     code:np.ndarray # (n,) int64, a key of `VOT_CODES`
+    masks:object = None # `RegionMasks` of all frames; None: there is no mask
     def __len__(self): return len(self.code)
     @property
     def begun(self): return np.flatnonzero(self.code == 1)
@@ -123,42 +125,33 @@ class VOTTrajectory:
     def __repr__(self): return f'VOTTrajectory({len(self)} frames, begun in {len(self.begun)}, failed in {len(self.failed)})'
 
 # %% ../../nbs/datasets/360_sot_files.ipynb #b8e6c2a8
+def _as_run(track):
+    "A `VOTTrajectory` of a `RegionTrack`"
+    shape = ~np.isin(track.count, (1, 5))
+    regions = track.numbers[:,:max(track.count[shape].max(initial=4), 4)].copy()
+    regions[~shape] = np.nan
+    return VOTTrajectory(regions, track.code.astype(np.int64), track.masks)
+
 def parse_vot_trajectory(
     text:str, # a line a frame
     name='text', # how messages call it
 )->VOTTrajectory: # regions and events
     "The result of the VOT protocol in `text`; `ValueError` names the line that is neither a region nor an event"
-    a = _table(text, 9)
-    if a is not None:
-        k = (~np.isnan(a)).sum(1)
-        code = np.where(k == 1, a[:,0], -1.)
-        if np.isin(k, (1, 4, 8)).all() and np.isin(code[k == 1], (0, 1, 2)).all() and not np.isinf(a).any() and all(np.isnan(a[k == n, n:]).all() for n in (1, 4, 8)):
-            regions = a[:,:8 if (k == 8).any() else 4]
-            if (k == 8).any(): regions[k == 4] = rect_corners(regions[k == 4, :4])
-            regions[k == 1] = np.nan
-            return VOTTrajectory(regions, code.astype(np.int64))
-        if k.size and (bad := np.flatnonzero((k == 1) & ~np.isin(code, (-1, 0, 1, 2)))).size:
-            lines = [n for n,l in enumerate(text.splitlines(), 1) if l.strip(' ,;\t')]
-            raise ValueError(f'{name}:{lines[bad[0]]}: the event is {a[bad[0],0]:g}; it is 0 (skipped), 1 (begun) or 2 (failed)')
-    raise ValueError(_fault(name, text, (1, 4, 8)) or f'{name}: a line is NaN; a tracker of VOT gives a region or an event')
+    return _as_run(parse_regions(text, name))
 
 def read_vot_trajectory(
-    path, # text file, plain, gzip or in a zip
+    path, # text file or *.bin, plain, gzip or in a zip
 )->VOTTrajectory: # regions and events
     "The result of one run of the VOT protocol"
-    return parse_vot_trajectory(file_text(path), path)
+    return _as_run(read_regions(path))
 
 # %% ../../nbs/datasets/360_sot_files.ipynb #0f17147c
 def write_vot_trajectory(
     trajectory:VOTTrajectory, # regions and events
-    path, # file to write
+    path, # file to write; bytes if its name ends with .bin, else text
 )->Path: # `path`
     "Write the result of one run of the VOT protocol, the whole file or nothing"
-    path, lines = Path(path), np.array(sot_text(trajectory.regions).splitlines(), object)
-    events = trajectory.code >= 0
-    lines[events] = trajectory.code[events].astype(str)
-    with atomic_path(path) as tmp: tmp.write_text(''.join(l + '\n' for l in lines))
-    return path
+    return write_regions(trajectory, path)
 
 # %% ../../nbs/datasets/360_sot_files.ipynb #a67841bf
 #: Names of the attributes of a sequence in the order in which a benchmark's files have them

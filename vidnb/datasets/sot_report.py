@@ -16,12 +16,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from .packed_files import file_text, files_below
-from .sot_files import SOT_ATTRIBUTES, find_sot_results, find_sot_trackers, match_names, parse_vot_trajectory, read_sequence_list, read_sot_flags, read_vot_trajectory
+from .sot_files import SOT_ATTRIBUTES, find_sot_results, find_sot_trackers, match_names, read_sequence_list, read_sot_flags
 from .sot_sequences import SOTSequence, find_sot_sequences, read_pysot_json, upright_boxes
 from ..metrics.report import EvalReport
 from ..metrics.sot import SOT_RULES, SOTMetrics, sot_scores
 from ..metrics.sot_curves import compare_sot, plot_attributes, plot_norm_precision_curve, plot_precision_curve, plot_success_curve
-from ..metrics.vot import VOT_INTERVALS, VOTAnchorMetrics, VOTMetrics
+from .region_files import read_regions
+from .vot_workspace import find_vot_runs, find_vot_trackers, read_vot_values
+from ..metrics.vot import VOT_INTERVALS, VOTAnchorMetrics, VOTMetrics, combine_repetitions, vot_counts
 
 # %% ../../nbs/datasets/368_sot_report.ipynb #06fa8464
 #: Folders of benchmarks by the name of the rules
@@ -218,22 +220,37 @@ def _size(s):
     try: return s.size
     except (FileNotFoundError, IndexError, OSError): return None
 
-def _anchor_runs(sequences, path, missing, notes):
-    "{name: ({anchor: trajectory}, anchors from which runs go back)}"
-    found = {}
-    for p in files_below(path):
-        if m := re.fullmatch(r'(.+)_(\d{8})\.txt', p.name): found.setdefault(m[1], {})[int(m[2])] = p
-    if not found: raise ValueError(f'{path} has no runs: there is no <sequence>_<anchor, 8 digits>.txt in it')
+def _vot_trackers(pred):
+    "{name: path} of one path or several; a workspace counts as its trackers"
     out = {}
-    for n,files in _matched(sequences, found, path, missing, notes).items():
-        s = next(s for s in sequences if s.name == n)
-        mark = Path(s.truth).parent/'anchor.value' if not isinstance(s.truth, np.ndarray) else None
-        signs = np.sign(read_sot_flags(mark)) if mark is not None and mark.is_file() else None
-        runs = {a: read_vot_trajectory(p) for a,p in files.items()}
-        if signs is not None and (gone := sorted(set(np.flatnonzero(signs)) - set(runs))): raise ValueError(f'{path}: {n} has no run from anchor {gone[0]}')
-        back = [a for a,r in runs.items() if (signs[a] < 0 if signs is not None else len(r) == a+1 and len(r) != len(s.boxes)-a)]
-        out[n] = runs, back
+    for p in [pred] if isinstance(pred, (str, Path)) else pred:
+        for n,q in find_vot_trackers(p).items(): out[n if n not in out else f'{q.parent.name}/{n}'] = q
+    if not out: raise ValueError('pred names no results')
     return out
+
+def _anchors(s):
+    "What `anchor.value` beside the truth says of each frame: 1 forward, -1 back; None where there is no such file"
+    if isinstance(s.truth, np.ndarray): return None
+    try: return np.sign(read_vot_values(Path(s.truth).parent/'anchor.value', len(s.regions)))
+    except FileNotFoundError: return None
+
+def _anchor_runs(sequences, path, missing, notes, experiment=None):
+    "{name: ({anchor: regions}, anchors from which runs go back)}"
+    found = find_vot_runs(path, True, experiment)
+    if not found: raise ValueError(f'{path} has no runs: there is no <sequence>_<anchor, 8 digits>.txt or .bin in it')
+    out, of = {}, {s.name: s for s in sequences}
+    for n,files in _matched(sequences, found, path, missing, notes).items():
+        signs, length = _anchors(of[n]), len(of[n].regions)
+        if signs is not None and (gone := sorted(set(np.flatnonzero(signs)) - set(files))): raise ValueError(f'{path}: {n} has no run from anchor {gone[0]}')
+        if signs is not None and (extra := sorted(a for a in files if a >= length or signs[a] == 0)): notes.append(f'{path}: {n}: {len(extra)} runs do not begin at an anchor and are not scored, such as that from {extra[0]}')
+        runs = {a: read_regions(p) for a,p in files.items() if signs is None or (a < length and signs[a])}
+        out[n] = runs, [a for a,r in runs.items() if (signs[a] < 0 if signs is not None else len(r) == a+1 and len(r) != length-a)]
+    return out
+
+def _repeated_runs(sequences, path, missing, notes, experiment=None):
+    "{name: paths of its repetitions}"
+    found = {n: list(o.values()) for n,o in find_vot_runs(path, False, experiment).items()} or {n: r.runs for n,r in find_sot_results(path).items()}
+    return _matched(sequences, found, path, missing, notes)
 
 # %% ../../nbs/datasets/368_sot_report.ipynb #73e2fdf3
 def _plot_eao(curves, interval, ax):
@@ -250,30 +267,36 @@ def _plot_ar(scores, ax):
     return ax
 
 # %% ../../nbs/datasets/368_sot_report.ipynb #845407bd
-def _vot_report(sequences, paths, benchmark, convention, missing, hardest):
+def _vot_metrics(where, sequences, results, sizes, benchmark, convention):
+    "The metric of one tracker; errors begin with its path"
+    anchors = VOT_INTERVALS[benchmark][1] > 700
+    m = VOTAnchorMetrics(benchmark) if anchors else VOTMetrics(benchmark, convention)
+    for s in sequences:
+        r, size = results[s.name], sizes[s.name]
+        try: m.add(s.name, s.regions, *r, size) if anchors else m.add(s.name, combine_repetitions([vot_counts(s.regions, read_regions(p), size, convention) for p in r]))
+        except ValueError as e: raise e if str(where) in str(e) else ValueError(f'{where}: {e}' if str(e).startswith(f'{s.name}: ') else f'{where}: {s.name}: {e}') from None
+    return m
+
+def _vot_figures(made, scores, benchmark):
+    "Figures of several trackers' metrics"
+    return {'expected overlap': lambda ax: _plot_eao({n: (m.curve, m.value['eao']) for n,m in made.items()}, VOT_INTERVALS[benchmark], ax), 'accuracy and robustness': lambda ax: _plot_ar(scores, ax)}
+
+# %% ../../nbs/datasets/368_sot_report.ipynb #ddd42c5c
+def _vot_report(sequences, paths, benchmark, convention, missing, hardest, experiment=None):
     if missing == 'zero': raise ValueError("missing is 'zero'; a tracker of VOT cannot be scored on a sequence that it has not run on, only 'error' and 'skip' are possible")
+    if experiment == 'unsupervised': raise ValueError("the experiment 'unsupervised' has no failures and no anchors; baseline and realtime are scored")
     anchors, notes = VOT_INTERVALS[benchmark][1] > 700, []
-    read = lambda p: _anchor_runs(sequences, p, missing, notes) if anchors else _matched(sequences, find_sot_results(p), p, missing, notes)
-    results = {n: read(p) for n,p in paths.items()}
+    results = {n: (_anchor_runs if anchors else _repeated_runs)(sequences, p, missing, notes, experiment) for n,p in paths.items()}
     sequences = [s for s in sequences if all(s.name in r for r in results.values())]
+    if not sequences: raise ValueError('there is no sequence of which all trackers have a result')
     sizes = {s.name: _size(s) for s in sequences}
     if unknown := [n for n,o in sizes.items() if o is None]: notes.append(f'the size of the pictures of {len(unknown)} sequences is not known ({", ".join(unknown[:3])}...); their regions are not cut at the pictures\' right and lower edges' + ('' if convention == 'pysot' else ', nor at the others'))
-    made = {n: VOTAnchorMetrics(benchmark) if anchors else VOTMetrics(benchmark, convention) for n in results}
-    for n,m in made.items():
-        for s in sequences:
-            r = results[n][s.name]
-            try:
-                if anchors: m.add(s.name, s.boxes, *r, sizes[s.name])
-                else:
-                    for k in range(len(r.runs)): m.add(s.name if len(r.runs) == 1 else f'{s.name}, run {k+1}', s.boxes, r.trajectory(k), sizes[s.name])
-            except ValueError as e: raise e if str(paths[n]) in str(e) else ValueError(f'{paths[n]}: {e}') from None
+    made = {n: _vot_metrics(paths[n], sequences, r, sizes, benchmark, convention) for n,r in results.items()}
     scores = pd.DataFrame({n: m.value for n,m in made.items()}).T.sort_values('eao', ascending=False, kind='stable').rename_axis('tracker')
-    rows = {n: m.table().accuracy.drop('COMBINED') for n,m in made.items()}
-    fails = pd.DataFrame({n: m.table().failures.drop('COMBINED') for n,m in made.items()}).rename_axis('sequence')
-    tables = {'scores': scores} | _sequence_tables(rows, hardest) | {'failures': fails}
-    figures = {'expected overlap': lambda ax: _plot_eao({n: (m.curve, m.value['eao']) for n,m in made.items()}, VOT_INTERVALS[benchmark], ax), 'accuracy and robustness': lambda ax: _plot_ar(scores, ax)}
+    by = {k: {n: m.table()[k].drop('COMBINED') for n,m in made.items()} for k in ('accuracy', 'failures')}
+    tables = {'scores': scores} | _sequence_tables(by['accuracy'], hardest) | {'failures': pd.DataFrame(by['failures']).rename_axis('sequence')}
     how = 'anchors; robustness is the share of frames before a failure' if anchors else f"supervised, counted as {convention}'s toolkit does; robustness is failures in 100 frames"
-    return EvalReport(f'{benchmark}: {", ".join(paths)}', tables, figures, [f'protocol: {how}; expected overlap over {VOT_INTERVALS[benchmark][0]} to {VOT_INTERVALS[benchmark][1]} frames', *notes])
+    return EvalReport(f'{benchmark}: {", ".join(paths)}', tables, _vot_figures(made, scores, benchmark), [f'protocol: {how}; expected overlap over {VOT_INTERVALS[benchmark][0]} to {VOT_INTERVALS[benchmark][1]} frames', *notes])
 
 # %% ../../nbs/datasets/368_sot_report.ipynb #d775790c
 def sot_report(
@@ -281,16 +304,15 @@ def sot_report(
     pred, # results: file, folder or zip of a tracker, a folder of several, folder/*_TRACKER.mat, or a list of these
     benchmark:str='otb', # otb, uav123, lasot, got10k, trackingnet, nfs, tnl2k, vot2016 to vot2019 (supervised), vot2020 to vot2022 (anchors)
     rules:str=None, # a key of `SOT_RULES`, such as pytracking_lasot; for VOT to 2019 vot or pysot; None: the benchmark's own
-    split:str=None, # part of the benchmark, such as tb_50, test, val; None: its default
+    split:str=None, # part of the benchmark, such as tb_50, test, val; of VOT the experiment, baseline or realtime; None: its default
     missing:str='error', # a sequence without a result: error, skip (left out for all trackers) or zero (counts as missed)
     attributes:str=None, # text file of sequences and their attributes, such as OTB's attr_list.txt; None: as they lie beside the truth
     hardest:int=10, # how many of the hardest sequences are listed
 )->EvalReport: # scores, sequences, attributes; curves
     "Score single-object trackers from files, by the rules of a benchmark"
     benchmark = benchmark.lower()
-    sequences = sot_truth(truth, benchmark, split)
-    paths = _trackers(pred, [s.name for s in sequences])
-    known = ('vot', 'pysot') if benchmark in VOT_INTERVALS else tuple(SOT_RULES)
+    sequences, vot = sot_truth(truth, benchmark, split), benchmark in VOT_INTERVALS
+    known = ('vot', 'pysot') if vot else tuple(SOT_RULES)
     if rules is not None and rules not in known: raise ValueError(f'rules are {rules!r}; for {benchmark} there are {", ".join(known)}')
-    if benchmark in VOT_INTERVALS: return _vot_report(sequences, paths, benchmark, rules or 'vot', missing, hardest)
-    return _ope_report(sequences, paths, benchmark, rules or benchmark, missing, read_sequence_list(attributes) if attributes else None, hardest)
+    if vot: return _vot_report(sequences, _vot_trackers(pred), benchmark, rules or 'vot', missing, hardest, split)
+    return _ope_report(sequences, _trackers(pred, [s.name for s in sequences]), benchmark, rules or benchmark, missing, read_sequence_list(attributes) if attributes else None, hardest)

@@ -23,7 +23,10 @@ from PIL import Image
 from fastcore.basics import patch
 from ..core.environment import atomic_path
 from .packed_files import file_text
+from .region_files import read_regions
 from .sot_files import SOT_ATTRIBUTES, nfs_boxes, read_got10k_meta, read_nfs, read_sequence_list, read_sot_attributes, read_sot_boxes, read_sot_flags
+from .vot_workspace import read_vot_info, vot_boxes
+from ..metrics.regions import as_trajectory, join_trajectories
 
 # %% ../../nbs/datasets/362_sot_sequences.ipynb #e96f6602
 #: How the pictures of a benchmark are named, which number is the first, and which files beside the boxes say that the target cannot be seen
@@ -33,7 +36,7 @@ SOT_LAYOUTS = dict(
     lasot       = dict(template='%08d.jpg', hidden=('full_occlusion.txt', 'out_of_view.txt')),
     got10k      = dict(template='%08d.jpg', hidden=('absence.label',), cover='cover.label'),
     trackingnet = dict(template='%d.jpg', start=0),
-    vot         = dict(template='%08d.jpg'),
+    vot         = dict(template='%08d.jpg', form='vot'),
     nfs         = dict(template='%05d.jpg', form='nfs'),
     tnl2k       = dict(template=None))
 
@@ -58,7 +61,7 @@ class SOTSequence:
     start:int = 1 # number of the first picture
     length:int = None # frames; None: as many as boxes, or as pictures where there is only one box
     skip:int = 0 # boxes of the file that come before the first frame
-    form:str = 'boxes' # 'boxes', or 'nfs' for files of Need for Speed
+    form:str = 'boxes' # 'boxes', 'nfs' for files of Need for Speed, or 'vot' for regions of any kind
     hidden:tuple = () # paths or arrays of flags, of which 1 says that the target cannot be seen
     cover:Path = None # path of flags from 0, hidden, to 8, all to be seen
     tags:dict = field(default_factory=dict) # {name: path or array of flags}
@@ -70,8 +73,14 @@ class SOTSequence:
     def boxes(self):
         "Boxes (n,4) x y w h, or corners (n,8), float64; NaN where the target is absent"
         if isinstance(self.truth, np.ndarray): return self.truth[self.skip:]
+        if self.form == 'vot': return vot_boxes(self.regions)[self.skip:]
         boxes = read_sot_boxes(self.truth) if self.form == 'boxes' else nfs_boxes(self._nfs)
         return boxes[self.skip:]
+    @cached_property
+    def regions(self):
+        "Truth as a `RegionTrack`, masks and all, with the sign 0 in frames behind its end"
+        t = as_trajectory(self.truth if isinstance(self.truth, np.ndarray) else read_regions(self.truth), self.name)
+        return join_trajectories([t, [[0.]]*(self.length - len(t))]) if self.length is not None and self.length > len(t) else t
     @cached_property
     def _nfs(self): return read_nfs(self.truth, every=self.meta.get('every', 1))
     @cached_property
@@ -266,15 +275,17 @@ def _find_trackingnet(root, split):
 
 # %% ../../nbs/datasets/362_sot_sequences.ipynb #90679f65
 def _find_vot(root, split):
-    "list.txt and a folder for each line: pictures in it or in color, groundtruth.txt, and a *.tag or *.label for each attribute"
+    "list.txt and a folder for each line: pictures in it or in color, groundtruth.txt, and a *.tag or *.label for each attribute; or a workspace that holds these in `sequences`"
+    if not (Path(root)/'list.txt').is_file() and (Path(root)/'sequences').is_dir(): root = Path(root)/'sequences'
     names, found = _listed(root, 'list.txt'), {}
     for p in (Path(root)/n for n in names) if names else _folders(root, 'VOT'):
         if not (p/'groundtruth.txt').is_file(): continue
         folder, template = p/'color' if (p/'color').is_dir() else p, '%08d.jpg'
-        if (p/'sequence').is_file() and (m := re.search(r'^\s*channels\.color\s*=\s*(\S+)', file_text(p/'sequence'), re.M)):
-            folder, template = (p/m[1]).parent, Path(m[1]).name
+        info = read_vot_info(p) if (p/'sequence').is_file() else {}
+        if where := info.get('channels.color', '').replace('\\', '/'): folder, template = (p/where).parent, Path(where).name
         tags = {t.stem: t for t in sorted([*p.glob('*.tag'), *p.glob('*.label')])}
-        found[p.name] = make_sequence('vot', p.name, folder, p/'groundtruth.txt', template=template, tags=tags)
+        meta = dict(resolution=(info['width'], info['height'])) if 'width' in info and 'height' in info else {}
+        found[p.name] = make_sequence('vot', p.name, folder, p/'groundtruth.txt', template=template, tags=tags, length=info.get('length'), meta=meta)
     return _pick(found, names, root)
 
 # %% ../../nbs/datasets/362_sot_sequences.ipynb #815fd840
