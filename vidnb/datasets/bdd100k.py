@@ -144,6 +144,7 @@ def _videos(path, name):
         return frames.iloc[at].reset_index(drop=True), here.assign(image=here.image - at[0]).reset_index(drop=True)
     return {v: (lambda v=v: one(v)) for v in frames.video.unique()}
 
+# %% ../../nbs/datasets/354_bdd100k.ipynb #26845e7a
 def bdd2coco(
     root, # folder of labels, a json a video, or one json
     out, # folder for bdd100k_track.json

@@ -187,6 +187,7 @@ def _where(file, df):
     twice = np.flatnonzero(df.duplicated(['frame', 'id', 'category']) & ~_region(df))
     return f'{file}:{file.line(twice[0])}: id {df.id[twice[0]]} stands twice in frame {df.frame[twice[0]]}; an identity has one box in a frame' if len(twice) else None
 
+# %% ../../nbs/datasets/356_visdrone.ipynb #1d4d9b21
 def evaluate_visdrone(
     truth, # folder with annotations, the folder of annotations, or one file
     pred, # results: folder, zip or file
