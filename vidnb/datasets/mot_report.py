@@ -149,8 +149,8 @@ def _rules(benchmark):
         kinds = MOT_DISTRACTORS[benchmark]
         return f'rules of {benchmark}: ' + ('true boxes marked 0 do not count' if kinds is None else f'only pedestrians count; boxes on {", ".join(MOT_CLASSES[k].replace("_", " ") for k in kinds)} cost nothing')
     benchmark, _, tool = benchmark.partition('-')
-    return (f'CLEAR of {tool}; ' if tool else '') + {'KITTI': 'rules of KITTI: vans, sitting persons, what is truncated or occluded, low boxes and DontCare cost nothing', 'BDD100K': 'rules of BDD100K: what lies in crowds or on kinds that are not scored costs nothing',
-            'VisDrone': 'rules of VisDrone: what lies in ignored regions by half or more is taken out of truth and results'}[benchmark]
+    return {'KITTI': 'rules of KITTI: vans, sitting persons, what is truncated or occluded, low boxes and DontCare cost nothing', 'BDD100K': 'rules of BDD100K: what lies in crowds or on kinds that are not scored costs nothing',
+            'VisDrone': 'rules of VisDrone: what lies in ignored regions by half or more is taken out of truth and results'}[benchmark] + (f'; CLEAR of {tool}' if tool else '')
 
 # %% ../../nbs/datasets/358_mot_report.ipynb #4350ca06
 def mot_report(
