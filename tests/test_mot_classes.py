@@ -95,6 +95,19 @@ def test_bdd(kind, tmp_path, official):
     assert len(said) == 3, said
     assert got.combined()['detection average']['CLR_TP'] > 100 and got.combined()['train']['CLR_TP'] == 0
 
+#: MOTA, MOTP, IDF1 in percent, false positives, misses, switches, mostly and partly tracked, mostly lost, fragments: what scalabel 0.3.1 (with motmetrics 1.4.0), the tool of BDD100K, printed of these files
+SCALABEL = dict(pedestrian=[15.662650602409634, 76.1356774503643, 40.67796610169492, 11, 59, 0, 0, 8, 1, 7], truck=[12.871287128712872, 75.0203012925534, 35.3356890459364, 23, 144, 9, 0, 15, 5, 25],
+                HUMAN=[13.089005235602091, 76.15703400145239, 36.69064748201439, 26, 130, 10, 0, 19, 1, 20], VEHICLE=[14.805825242718452, 74.27752939738292, 36.64383561643836, 47, 287, 17, 0, 36, 7, 46],
+                BIKE=[11.23595505617978, 75.4904601375063, 33.734939759036145, 24, 131, 3, 0, 14, 4, 18])
+SCALABEL |= {'class average': [11.484100278117099, 65.65332383400933, 31.41913814622574, 97, 548, 30, 0, 69, 12, 84], 'detection average': [13.572343149807942, 75.01425697521141, 36.003600360036, 97, 548, 30, 0, 69, 12, 84]}
+
+def test_bdd_by_its_own_tool(tmp_path):
+    bdd(tmp_path, 5, **KITTI['dense'])
+    whole = evaluate_bdd(tmp_path/'gt', tmp_path/'trackers'/'mine', tell=[].append, tool='scalabel').combined()
+    for c,want in SCALABEL.items():
+        got = [whole[c][k]*m for k,m in (('MOTA', 100), ('MOTP', 100), ('IDF1', 100), *((k, 1) for k in ('CLR_FP', 'CLR_FN', 'IDSW', 'MT', 'PT', 'ML', 'Frag')))]
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-9, err_msg=c)
+
 def test_averages_without_empty_classes(tmp_path, official):
     bdd(tmp_path, 7)
     each = {c: s for c,s in evaluate_bdd(tmp_path/'gt', tmp_path/'trackers'/'mine', tell=[].append).combined().items() if c in BDD_SCORED}

@@ -1,6 +1,6 @@
 """Run lengths of masks, polygons and label pictures as arrays, and which masks of a whole video overlap
 
-A mask is kept as its run lengths (COCO's RLE), a dict `{'size': [height, width], 'counts': bytes}`, as `pycocotools.mask` has it, and pycocotools does what it does well: encode, decode, polygons, overlap. `as_rle` takes every form that files have. `mask_runs` decodes the strings of any number of masks into arrays at once; `check_rles` and `first_overlap` find broken strings and masks that share a pixel with it, without drawing anything. `frame_mask_ious` says which masks of a video overlap, and how much: boxes first, then the masks whose boxes meet. `split_labels` and `join_labels` translate pictures in which a number is an object, `paint_masks` shows masks in the colours of their identities. Everything is numpy; boxes are `x1 y1 x2 y2`.
+A mask is kept as its run lengths (COCO's RLE), a dict `{'size': [height, width], 'counts': bytes}`, as `pycocotools.mask` has it, and pycocotools does what it does well: encode, decode, polygons, overlap. `as_rle` takes every form that files have. `mask_runs` decodes the strings of any number of masks into arrays at once; `check_rles` and `first_overlap` find broken strings and masks that share a pixel with it, without drawing anything. `frame_mask_ious` says which masks of a video overlap, and how much: boxes first, then the masks whose boxes meet; `shared_by_runs` counts the pixels that two sides share, each of disjoint masks, without boxes and without pictures. `split_labels` and `join_labels` translate pictures in which a number is an object, `paint_masks` shows masks in the colours of their identities. Everything is numpy; boxes are `x1 y1 x2 y2`.
 
 Docs: https://vidnb.github.io/vidnb/core/masks.html.md"""
 
@@ -8,45 +8,60 @@ Docs: https://vidnb.github.io/vidnb/core/masks.html.md"""
 
 # %% auto #0
 __all__ = ['mask_counts', 'as_rle', 'encode_masks', 'decode_masks', 'union_mask', 'mask_areas', 'mask_boxes', 'mask_runs',
-           'check_rles', 'first_overlap', 'pair_mask_ious', 'frame_mask_ious', 'shared_pixels', 'split_labels',
-           'join_labels', 'mask_colours', 'paint_masks']
+           'check_rles', 'sort_runs', 'first_overlap', 'pair_mask_ious', 'frame_mask_ious', 'shared_pixels',
+           'shared_by_runs', 'split_labels', 'join_labels', 'mask_colours', 'paint_masks']
 
 # %% ../../nbs/core/014_masks.ipynb #f9bda2fd
 import numpy as np
 from pycocotools import mask as coco_mask
-from .boxes import frame_ious, xywh2xyxy
+from .boxes import frame_ious, ranked, xywh2xyxy
 
 # %% ../../nbs/core/014_masks.ipynb #546cab39
-def _restart(x, first):
-    "Cumulative sum of `x` that starts anew where `first` is true; the first element is"
-    c, at = np.cumsum(x), np.flatnonzero(first)
-    return c - np.repeat(c[at] - x[at], np.diff(np.append(at, len(x))))
-
 def _numbers(strings):
-    "(mask of each number in the strings, the number) of all strings"
+    "(how many numbers each string has, the numbers) of all strings"
     upto, raw = np.cumsum([len(s) for s in strings]), np.frombuffer(b''.join(strings), np.uint8) - np.uint8(48)
-    last = (raw & 32) == 0
-    last[upto[np.diff(upto, prepend=0) > 0] - 1] = True   # a string ends with its number, even a broken one
-    end = np.flatnonzero(last)
-    start = np.append(0, end[:-1]+1)
-    digits, x, d, more = end-start+1, (raw[start] & 31).astype(np.int64), 1, np.flatnonzero(end > start)
-    while len(more) and d < 12:
-        x[more] |= (raw[start[more]+d] & 31).astype(np.int64) << 5*d
-        d, more = d+1, more[digits[more] > d+1]
-    return np.searchsorted(upto, start, 'right'), x - np.where(raw[end] & 16, np.left_shift(1, np.minimum(5*digits, 60)), 0)
+    more = (raw & 32) > 0
+    more[upto[np.diff(upto, prepend=0) > 0].astype(int) - 1] = False   # a string ends with its number, even a broken one
+    end, low = np.flatnonzero(~more), raw & 31
+    x, here, d = (low[end] ^ 16).astype(np.int64) - 16, np.flatnonzero((end > 0) & more[end-1]), 1
+    while len(here) and d < 12:
+        at = end[here] - d
+        x[here] = (x[here] << 5) | low[at]
+        here, d = here[(at > 0) & more[at-1]], d+1
+    return np.diff(np.searchsorted(end, upto), prepend=0), x
+
+def _restart(x, at, n):
+    "Cumulative sum of the rows of `x` that starts anew at rows `at`, each time for `n` rows"
+    c = np.cumsum(x, 0)
+    return c - np.repeat(c[at] - x[at], n, 0)
 
 # %% ../../nbs/core/014_masks.ipynb #30119ff5
+def _pairs_of(strings):
+    "(how many numbers each string has, lengths of its runs, out and in (k,2)); 0 where the last row has no second one"
+    n, x = _numbers(strings)
+    odd, rows = n%2, (n+1)//2
+    c = np.zeros((rows.sum(), 2), np.int64)
+    c.ravel()[np.arange(len(x)) + np.repeat(np.cumsum(odd) - odd, n)] = x
+    first, last = (np.cumsum(rows) - rows)[rows > 0], (np.cumsum(rows) - 1)[odd == 1]
+    head = c[first,0]   # the first number is no difference, and none is taken from it
+    c[first,0] = 0
+    c = _restart(c, first, rows[rows > 0])
+    c[first,0], c[last,1] = head, 0
+    return n, c
+
+def _pairs(strings, block=300):
+    "The same, `block` strings at a time"
+    n, c = zip(*(_pairs_of(strings[k:k+block]) for k in range(0, max(1, len(strings)), block)))
+    return np.concatenate(n).astype(np.int64), np.concatenate(c)
+
 def mask_counts(
     strings, # compressed counts, bytes each
 )->tuple: # (number of the mask (k,), place in the mask (k,), length of the run (k,)) int64; even places are out, odd ones in
     "Run lengths of many masks, one after the other"
-    if not any(len(s) for s in strings): return tuple(np.empty(0, np.int64) for _ in range(3))
-    mask, x = _numbers(strings)
-    first = np.append(True, mask[1:] != mask[:-1])
-    place, out = np.arange(len(x)) - np.maximum.accumulate(np.where(first, np.arange(len(x)), 0)), x.copy()
-    for chain in (np.flatnonzero(place%2 == 1), np.flatnonzero((place%2 == 0) & (place > 0))):
-        if len(chain): out[chain] = _restart(x[chain], np.append(True, mask[chain][1:] != mask[chain][:-1]))
-    return mask, place, out
+    n, c = _pairs(strings)
+    upto, odd = np.cumsum(n) - n, np.cumsum(n%2) - n%2
+    k = np.arange(n.sum())
+    return np.repeat(np.arange(len(n)), n), k - np.repeat(upto, n), c.ravel()[k + np.repeat(odd, n)]
 
 # %% ../../nbs/core/014_masks.ipynb #3dc46e51
 def as_rle(
@@ -105,54 +120,69 @@ def mask_boxes(
     return xywh2xyxy(np.asarray(coco_mask.toBbox(list(rles)), float).reshape(-1, 4))
 
 # %% ../../nbs/core/014_masks.ipynb #b0c36ff3
+def _ends(n, c):
+    "(mask of each row, pixel after its run that is in) of `_pairs`"
+    rows = (n+1)//2
+    return np.repeat(np.arange(len(n)), rows), _restart(c[:,0] + c[:,1], (np.cumsum(rows) - rows)[rows > 0], rows[rows > 0])
+
+def _inside(mask, end, c):
+    there = c[:,1] > 0
+    return mask[there], (end - c[:,1])[there], end[there]
+
 def mask_runs(
     rles, # n RLEs
-    counts=None, # what `mask_counts` gives for them, if it is known
 )->tuple: # (number of the mask (k,), first pixel (k,), pixel after the last (k,)) int64, counted down the columns
     "The pixels of all masks as runs, by mask and then by place"
-    mask, place, n = mask_counts([o['counts'] for o in rles]) if counts is None else counts
-    if not len(n): return mask, place, n
-    end = _restart(n, place == 0)
-    inside = (place%2 == 1) & (n > 0)
-    return mask[inside], (end - n)[inside], end[inside]
+    n, c = _pairs([o['counts'] for o in rles])
+    return _inside(*_ends(n, c), c)
 
 # %% ../../nbs/core/014_masks.ipynb #6f86f511
 def check_rles(
     rles, # n RLEs
     name=lambda k: f'mask {k}', # what a message calls the mask with number k
-    counts=None, # what `mask_counts` gives for them, if it is known
-):
-    "`ValueError` for the first mask whose string does not cover its picture exactly"
+)->tuple: # what `mask_runs` gives for them
+    "Runs of masks; `ValueError` for the first one whose string does not cover its picture exactly"
     strings = [o['counts'] for o in rles]
-    mask, _, n = mask_counts(strings) if counts is None else counts
-    pixels, upto, raw = np.array([o['size'][0]*o['size'][1] for o in rles], np.int64), np.cumsum([len(s) for s in strings]), np.frombuffer(b''.join(strings), np.uint8)
+    n, c = _pairs(strings)
+    mask, end = _ends(n, c)
+    pixels, upto, raw = np.array([o['size'][0]*o['size'][1] for o in rles], np.int64), np.cumsum([len(s) for s in strings]).astype(int), np.frombuffer(b''.join(strings), np.uint8)
     total, below, odd = np.zeros(len(pixels), np.int64), np.zeros(len(pixels), bool), np.zeros(len(pixels), bool)
-    np.add.at(total, mask, n)
-    below[mask[n < 0]] = True
+    total[mask], below[mask[(c[:,0] < 0) | (c[:,1] < 0)]] = end, True   # the last end of a mask stays
     odd[np.searchsorted(upto, np.flatnonzero((raw < 48) | (raw > 111)), 'right')] = True
-    there = np.flatnonzero(np.diff(upto, prepend=0) > 0)
-    odd[there] |= (raw[upto[there].astype(int) - 1] - np.uint8(48) & 32) > 0
-    if not len(bad := np.flatnonzero((total != pixels) | below | odd)): return
+    there = np.flatnonzero(n)
+    odd[there] |= (raw[upto[there] - 1] - np.uint8(48) & 32) > 0
+    if not len(bad := np.flatnonzero((total != pixels) | below | odd)): return _inside(mask, end, c)
     k, (h,w) = int(bad[0]), rles[bad[0]]['size']
     why = 'has a character that no run length has, or stops in the middle' if odd[k] else 'has a run of negative length' if below[k] else f'has {total[k]} pixels'
     raise ValueError(f'{name(k)}: the string of run lengths {why}; the picture has {h} x {w} = {pixels[k]}')
 
 # %% ../../nbs/core/014_masks.ipynb #dbeede48
+def sort_runs(
+    frame, # frame of each mask (n,), whole numbers
+    runs, # what `mask_runs` gives for them
+)->tuple: # the same three arrays in another order
+    "The runs of a video by frame and then by place; quick where they are in order already"
+    (mask, start, end), (_, f) = runs, ranked(np.asarray(frame, np.int64))
+    key = f[mask]*(int(end.max(initial=0)) + 1) + start
+    if (key[1:] >= key[:-1]).all(): return runs
+    by = np.argsort(key, kind='stable')
+    return mask[by], start[by], end[by]
+
+def _in_line(frame, runs, frames, step):
+    "The runs of a video one after the other, `step` pixels a frame: (mask, start, end)"
+    mask, start, end = sort_runs(frame, runs)
+    at = (np.searchsorted(frames, frame)*step)[mask]
+    return mask, at + start, at + end
+
 def first_overlap(
     frame, # frame of each mask (n,), whole numbers
     rles, # n RLEs; those of a frame have one size
     runs=None, # what `mask_runs` gives for them, if it is known
 )->tuple: # numbers of two masks, or () if there are none
     "Two masks of one frame that share a pixel"
-    mask, start, end = mask_runs(rles) if runs is None else runs
-    if not len(mask): return ()
-    f = np.unique(np.asarray(frame), return_inverse=True)[1][mask]
-    step = int(end.max()) + 1
-    a, b = f*step + start, f*step + end   # the frames lie one after the other
-    by = np.argsort(a, kind='stable')
-    a, b, mask = a[by], b[by], mask[by]
-    reach = np.maximum.accumulate(b)
-    if not len(hit := np.flatnonzero(a[1:] < reach[:-1])): return ()
+    runs = mask_runs(rles) if runs is None else runs
+    mask, a, b = _in_line(frame, runs, np.unique(frame), int(runs[2].max(initial=0)) + 1)
+    if not len(hit := np.flatnonzero(a[1:] < b[:-1])): return ()
     k = hit[0]   # the first overlap, so before it runs end one after the other
     return tuple(sorted((int(mask[k]), int(mask[k+1]))))
 
@@ -203,6 +233,33 @@ def shared_pixels(
 )->np.ndarray: # (k,) int64
     "How many pixels two masks have in common, from their IoU"
     return np.round(np.asarray(iou)*(np.asarray(area_a) + area_b)/(1 + np.asarray(iou))).astype(np.int64)
+
+# %% ../../nbs/core/014_masks.ipynb #02b5a97f
+def _places(frame):
+    "(numbers by frame, place of each number in its frame, most that a frame has)"
+    by = np.argsort(frame, kind='stable')
+    at, nth = np.asarray(frame)[by], np.empty(len(by), np.int64)
+    nth[by] = np.arange(len(by)) - np.searchsorted(at, at)
+    return by, nth, int(nth.max(initial=0)) + 1
+
+def shared_by_runs(
+    frame_a, # frame of each mask of `a` (n,), whole numbers
+    runs_a, # their runs, as `mask_runs` gives them
+    frame_b, # frame of each mask of `b` (m,), whole numbers
+    runs_b, # their runs; masks of `b` in one frame share no pixel
+)->tuple: # (number in `a`, number in `b`, pixels in common) int64 of every pair that shares a pixel in the same frame, by number in `a`, then in `b`
+    "How many pixels masks of two sides share; `ValueError` if those of `b` share pixels among themselves"
+    frames, step = np.union1d(frame_a, frame_b), 1 + int(max(runs_a[2].max(initial=0), runs_b[2].max(initial=0)))
+    (i, a0, a1), (j, b0, b1) = _in_line(frame_a, runs_a, frames, step), _in_line(frame_b, runs_b, frames, step)
+    if len(two := np.flatnonzero(b0[1:] < b1[:-1])): raise ValueError(f'masks {j[two[0]]} and {j[two[0]+1]} share pixels; those of one side are disjoint')
+    first = np.searchsorted(b1, a0, 'right')
+    n = np.maximum(np.searchsorted(b0, a1) - first, 0)   # runs of `b` that a run of `a` meets
+    k = np.repeat(np.arange(len(i)), n)
+    m = np.arange(len(k)) - np.repeat(np.cumsum(n) - n - first, n)
+    by, nth, width = _places(frame_b)
+    pair, of = ranked(i[k]*width + nth[j[m]])   # numbers of pairs without gaps between frames
+    i = pair//width
+    return i, by[np.searchsorted(np.asarray(frame_b)[by], np.asarray(frame_a)[i]) + pair%width], np.bincount(of, np.minimum(a1[k], b1[m]) - np.maximum(a0[k], b0[m]), len(pair)).astype(np.int64)
 
 # %% ../../nbs/core/014_masks.ipynb #ddba8873
 def split_labels(

@@ -144,6 +144,7 @@ def _videos(path, name):
         return frames.iloc[at].reset_index(drop=True), here.assign(image=here.image - at[0]).reset_index(drop=True)
     return {v: (lambda v=v: one(v)) for v in frames.video.unique()}
 
+# %% ../../nbs/datasets/354_bdd100k.ipynb #26845e7a
 def bdd2coco(
     root, # folder of labels, a json a video, or one json
     out, # folder for bdd100k_track.json
@@ -162,13 +163,18 @@ def bdd2coco(
     return [write_cocovid(cocovid(pd.concat(parts, ignore_index=True), table, BDD_CLASSES), Path(out)/'bdd100k_track.json')]
 
 # %% ../../nbs/datasets/354_bdd100k.ipynb #f49f7250
+def _ends(df): return {c: df[c] + 1. for c in ('x2', 'y2')}   # the last pixel is inside
+
 def bdd_scenes(
     truth, # (pictures, labels) of one video as `read_bdd100k` gives them
     pred, # the same of a result
     classes=BDD_SCORED, # what is scored
+    tool:str='TrackEval', # whose rules: 'TrackEval' or 'scalabel'
 )->dict: # {class: `MOTScene`}
     "Labels and results of one video by the rules of BDD100K"
+    if tool not in ('TrackEval', 'scalabel'): raise ValueError(f"tool is {tool!r}; known are 'TrackEval' and 'scalabel'")
     (frames, gt), (seen, tr) = truth, pred
+    if tool == 'scalabel': gt, tr = gt.assign(**_ends(gt)), tr[~tr.crowd].assign(**_ends(tr)) if 'crowd' in tr else tr.assign(**_ends(tr))
     if len(frames) != len(seen): raise ValueError(f'the result has {len(seen)} pictures, the truth {len(frames)}')
     if odd := [c for c in classes if c not in BDD_SCORED]: raise ValueError(f'class {odd[0]!r} is not scored; known are {", ".join(BDD_SCORED)}')
     number = {n: k for k,n in BDD_CLASSES.items()}
@@ -180,10 +186,10 @@ def bdd_scenes(
 # %% ../../nbs/datasets/354_bdd100k.ipynb #c43b808d
 _left = dict(regions='labelled boxes are crowds or of kinds that are not scored (other person, trailer, other vehicle)', other='boxes of the result are of kinds that are not scored', taken='boxes of the result lie in crowds or on what does not count, and were taken out')
 
-def _video(name, truth, pred, classes):
+def _video(name, truth, pred, classes, tool):
     "(scenes, numbers of boxes left out) of one video; errors name it"
     gt, tr = truth(), pred()
-    try: scenes = bdd_scenes(gt, tr, classes)
+    try: scenes = bdd_scenes(gt, tr, classes, tool)
     except ValueError as e: raise ValueError(f'{name}: {e}') from None
     n = sum(len(s.tr_id) for s in scenes.values())
     scored = int(tr[1].category.isin(classes).sum())
@@ -195,15 +201,17 @@ def evaluate_bdd(
     classes=BDD_SCORED, # what is scored
     tell=print, # function of a line about what is not scored
     threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
+    tool:str='TrackEval', # whose rules: 'TrackEval' or 'scalabel'
 )->MOTClassMetrics: # `.table()` and `.value`
     "Score results by the rules of BDD100K box tracking"
-    groups = {n: [c for c in g if c in classes] for n,g in BDD_GROUPS.items()}
-    videos, results, metrics, left = find_bdd(truth), find_bdd(pred), MOTClassMetrics(classes, {n: g for n,g in groups.items() if g}, threshold), dict.fromkeys(_left, 0)
+    groups, rule = {n: [c for c in g if c in classes] for n,g in BDD_GROUPS.items()}, 'motmetrics' if tool == 'scalabel' else 'TrackEval'
+    metrics, left = MOTClassMetrics(classes, {n: g for n,g in groups.items() if g}, threshold, rule), dict.fromkeys(_left, 0)
+    videos, results = find_bdd(truth), find_bdd(pred)
     if len(videos) == len(results) == 1: results = dict(zip(videos, results.values()))
     if missing := [n for n in videos if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
     if extra := [n for n in results if n not in videos]: tell(f'not scored, as there is no truth: {", ".join(extra)}')
     for name,read in videos.items():
-        scenes, counts = _video(name, read, results[name], classes)
+        scenes, counts = _video(name, read, results[name], classes, tool)
         metrics.add(name, scenes)
         left = {k: v + counts[k] for k,v in left.items()}
     for k,v in left.items():

@@ -23,7 +23,7 @@ from ..metrics.report import EvalReport
 
 # %% ../../nbs/datasets/358_mot_report.ipynb #736ceb74
 #: Benchmarks that `mot_report` knows
-MOT_BENCHMARKS = (*MOT_DISTRACTORS, 'KITTI', 'BDD100K', 'VisDrone')
+MOT_BENCHMARKS = (*MOT_DISTRACTORS, 'KITTI', 'BDD100K', 'BDD100K-scalabel', 'VisDrone', 'VisDrone-devkit')
 
 def _benchmark(name):
     "A benchmark's name as it is written here"
@@ -42,10 +42,11 @@ def evaluate_tracking(
     threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
 ): # `MOTMetrics`, or `MOTClassMetrics` where there are several classes
     "Score the results of one tracker by the rules of a benchmark; `ValueError` for an option that it does not have"
-    benchmark, several = _benchmark(benchmark), {'KITTI': evaluate_kitti, 'BDD100K': evaluate_bdd, 'VisDrone': evaluate_visdrone}
+    several = {'KITTI': evaluate_kitti, 'BDD100K': evaluate_bdd, 'VisDrone': evaluate_visdrone}
+    benchmark, _, tool = _benchmark(benchmark).partition('-')
     if benchmark in several:
         if len(sequences) or gt_name != 'gt.txt': raise ValueError(f'sequences and gt_name are options of the MOT Challenge; {benchmark} has none of them')
-        return several[benchmark](truth, pred, tell=tell, threshold=threshold, **(dict(classes=[classes] if isinstance(classes, str) else list(classes)) if len(classes) else {}))
+        return several[benchmark](truth, pred, tell=tell, threshold=threshold, **(dict(tool=tool) if tool else {}), **(dict(classes=[classes] if isinstance(classes, str) else list(classes)) if len(classes) else {}))
     if len(classes): raise ValueError(f'{benchmark} scores pedestrians only; classes is an option of {", ".join(several)}')
     if len(sequences) == 1 and not isinstance(sequences, str) and Path(sequences[0]).is_file(): sequences = sequences[0]
     return evaluate_mot(truth, pred, benchmark, tell, sequences if len(sequences) else None, gt_name, threshold)
@@ -145,14 +146,15 @@ def _rules(benchmark):
     if benchmark in MOT_DISTRACTORS:
         kinds = MOT_DISTRACTORS[benchmark]
         return f'rules of {benchmark}: ' + ('true boxes marked 0 do not count' if kinds is None else f'only pedestrians count; boxes on {", ".join(MOT_CLASSES[k].replace("_", " ") for k in kinds)} cost nothing')
+    benchmark, _, tool = benchmark.partition('-')
     return {'KITTI': 'rules of KITTI: vans, sitting persons, what is truncated or occluded, low boxes and DontCare cost nothing', 'BDD100K': 'rules of BDD100K: what lies in crowds or on kinds that are not scored costs nothing',
-            'VisDrone': 'rules of VisDrone: what lies in ignored regions by half or more is taken out of truth and results'}[benchmark]
+            'VisDrone': 'rules of VisDrone: what lies in ignored regions by half or more is taken out of truth and results'}[benchmark] + (f'; CLEAR of {tool}' if tool else '')
 
 # %% ../../nbs/datasets/358_mot_report.ipynb #4350ca06
 def mot_report(
     truth, # truth: folder of the benchmark's sequences, or one file
     pred, # results of a tracker (folder, zip or file), or several; a folder with a folder for each tracker counts as several
-    benchmark:str='MOT17', # MOT15, MOT16, MOT17, MOT20, DanceTrack, SportsMOT, KITTI, BDD100K or VisDrone
+    benchmark:str='MOT17', # MOT15, MOT16, MOT17, MOT20, DanceTrack, SportsMOT, KITTI, BDD100K, VisDrone, or with another tool's rules BDD100K-scalabel, VisDrone-devkit
     classes=(), # KITTI, BDD100K, VisDrone: names of the classes to score; by default those of the benchmark
     sequences=(), # MOT Challenge: names of the sequences to score, or a file with one a line; by default all that have truth
     gt_name:str='gt.txt', # MOT Challenge: file of the truth in a sequence's folder gt, such as gt_half-val.txt

@@ -52,6 +52,7 @@ def _decoded(raw, name):
 
 def _text(path): return _decoded(_raw(path), path)
 
+# %% ../../nbs/datasets/350_motchallenge.ipynb #f5365750
 def _first_fault(name, lines, sep):
     "What is wrong with the first line that is no box"
     first = None
@@ -162,6 +163,7 @@ def on_distractors(
     out[j[hit & odd[i]]] = True
     return out
 
+# %% ../../nbs/datasets/350_motchallenge.ipynb #74dedb40
 def mot_challenge_sides(
     gt, # truth of a sequence as `read_mot` gives it
     tr, # result of a tracker, the same

@@ -8,8 +8,8 @@ Docs: https://vidnb.github.io/vidnb/datasets/mots.html.md"""
 
 # %% auto #0
 __all__ = ['MOTS_FILE_COLUMNS', 'MOTS_CLASSES', 'MOTS_COLUMNS', 'mots_rles', 'parse_mots', 'read_mots', 'write_mots',
-           'read_mots_png', 'write_mots_png', 'show_mots', 'find_mots', 'read_seqmap', 'mots2coco', 'mots_scene',
-           'evaluate_mots', 'mots_table', 'mots_report']
+           'read_mots_png', 'write_mots_png', 'show_mots', 'MotsFile', 'find_mots', 'read_seqmap', 'mots2coco',
+           'mots_scene', 'evaluate_mots', 'mots_table', 'mots_report']
 
 # %% ../../nbs/datasets/357_mots.ipynb #ddcefaeb
 import csv
@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 from ..core.boxes import xyxy2xywh
 from ..core.environment import atomic_path
-from ..core.masks import check_rles, decode_masks, first_overlap, frame_mask_ious, join_labels, mask_areas, mask_boxes, mask_counts, mask_runs, paint_masks, pair_mask_ious, shared_pixels, split_labels, union_mask
+from ..core.masks import check_rles, decode_masks, first_overlap, join_labels, mask_areas, mask_boxes, mask_runs, paint_masks, shared_by_runs, sort_runs, split_labels, union_mask
 from .cocovid_files import cocovid, write_cocovid
 from .motchallenge import _open_zip, _text, read_seqinfo
-from ..metrics.mot import MOTMetrics, MOTScene, combine_mot, mot_scene, plot_hota
+from ..metrics.mot import MOTMetrics, MOTScene, _side, combine_mot, plot_hota
 from ..metrics.report import EvalReport
 
 # %% ../../nbs/datasets/357_mots.ipynb #38241fe3
@@ -61,14 +61,14 @@ def _regions(frame, rles, ignored):
     return {f: o[0] if len(o) == 1 else union_mask(o) for f,o in out.items()}
 
 def _check_masks(df, name, where):
-    "`ValueError` for the first mask that cannot be one, or cannot stand beside another"
+    "Runs of the masks; `ValueError` for the first one that cannot be one, or cannot stand beside another"
     rles, who, ignored, frame = mots_rles(df), lambda k: f'{name}:{where(k)}', df.cls.to_numpy() == _ignore, df.frame.to_numpy()
     size = df[['height', 'width']].to_numpy()
     if len(odd := np.flatnonzero((size != size[0]).any(1))):
         raise ValueError(f'{who(odd[0])}: the picture has {size[odd[0]][0]} x {size[odd[0]][1]} pixels; in the line of the first mask it has {size[0][0]} x {size[0][1]}')
-    check_rles(rles, who, counts := mask_counts([r['counts'] for r in rles]))
+    every = runs = sort_runs(frame, check_rles(rles, who))
     if len(twice := np.flatnonzero(~ignored)[df[~ignored].duplicated(['frame', 'id']).to_numpy()]): raise ValueError(f'{who(twice[0])}: id {df.id[twice[0]]} stands twice in frame {frame[twice[0]]}')
-    at, runs = np.arange(len(df)), mask_runs(rles, counts)
+    at = np.arange(len(df))
     if len(np.unique(frame[ignored])) < ignored.sum():   # the parts of what is ignored are one mask
         parts = _regions(frame, rles, ignored)
         at = np.concatenate([at[~ignored], [np.flatnonzero(ignored & (frame == f))[0] for f in parts]])
@@ -76,15 +76,13 @@ def _check_masks(df, name, where):
     if two := first_overlap(frame, rles, runs):
         a, b = sorted(at[k] for k in two)
         raise ValueError(f'{who(b)}: the mask of id {df.id[b]} has pixels of id {df.id[a]} (line {where(a)}), both in frame {df.frame[a]}; masks of a frame share none')
+    return every
 
 # %% ../../nbs/datasets/357_mots.ipynb #a5aa8a83
-def parse_mots(
-    text:str, # lines of a file
-    name='text', # how messages call it
-)->pd.DataFrame: # columns `MOTS_FILE_COLUMNS`; the first five int64, rle str
-    "Masks of MOTS in `text`; `ValueError` names the line that is none"
+def _parse(text, name):
+    "(table of masks, their runs)"
     types = {c: np.int64 for c in MOTS_FILE_COLUMNS[:5]} | {'rle': object}
-    if not text.strip(): return pd.DataFrame({c: np.empty(0, t) for c,t in types.items()})
+    if not text.strip(): return pd.DataFrame({c: np.empty(0, t) for c,t in types.items()}), mask_runs([])
     try:
         df = pd.read_csv(io.StringIO(text), sep=r'\s+', header=None, dtype={5: str}, na_filter=False, quoting=csv.QUOTE_NONE).iloc[:,:6]
         df.columns = MOTS_FILE_COLUMNS
@@ -92,17 +90,27 @@ def parse_mots(
         if (whole < 0).any() or (whole != np.floor(whole)).any(): raise ValueError
     except (ValueError, pd.errors.ParserError): raise ValueError(_word_fault(name, text) or f'{name}: its lines have different numbers of words') from None
     df = df.astype(types)
-    _check_masks(df, name, lambda k: _line(text, int(k)))
-    return df
+    return df, _check_masks(df, name, lambda k: _line(text, int(k)))
+
+def parse_mots(
+    text:str, # lines of a file
+    name='text', # how messages call it
+)->pd.DataFrame: # columns `MOTS_FILE_COLUMNS`; the first five int64, rle str
+    "Masks of MOTS in `text`; `ValueError` names the line that is none"
+    return _parse(text, name)[0]
 
 # %% ../../nbs/datasets/357_mots.ipynb #bc7117f4
+def _read(path):
+    "(table of masks, their runs)"
+    path = Path(path)
+    if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
+    return _parse(_text(path), path)
+
 def read_mots(
     path, # text file, plain or gzip
 )->pd.DataFrame: # columns frame, id, cls, height, width (int64), rle (str)
     "Truth or result of one sequence; `FileNotFoundError` and `ValueError` name the file, and the line"
-    path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
-    return parse_mots(_text(path), path)
+    return _read(path)[0]
 
 # %% ../../nbs/datasets/357_mots.ipynb #2886fa31
 def _need_columns(df, name):
@@ -172,27 +180,42 @@ def show_mots(
     return ax
 
 # %% ../../nbs/datasets/357_mots.ipynb #45e7fced
+class MotsFile:
+    "Masks of a sequence that are read when it is called"
+    def __init__(self,
+        read, # function that reads them: (table, what `mask_runs` gives of it)
+    ): self.read = read
+    def __call__(self)->pd.DataFrame: # what `read_mots` gives
+        "Read them"
+        return self.read()[0]
+
 def _members(path):
     "Readers of the text files of a zip"
-    def reader(n):
-        with _open_zip(path) as z: return parse_mots(z.read(n).decode('utf-8-sig'), f'{path}/{n}')
-    with _open_zip(path) as z: return {Path(n).stem: (lambda n=n: reader(n)) for n in sorted(z.namelist()) if n.endswith('.txt')}
+    def read(n):
+        with _open_zip(path) as z: return _parse(z.read(n).decode('utf-8-sig'), f'{path}/{n}')
+    with _open_zip(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.txt') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
+    if two := [n for n in names if [Path(o).stem for o in names].count(Path(n).stem) > 1]: raise ValueError(f'{path} has two files for {Path(two[0]).stem}: {two[0]} and {two[1]}')
+    return {Path(n).stem: MotsFile(lambda n=n: read(n)) for n in names}
+
+def _pictures_of(folder):
+    df = read_mots_png(folder)
+    return df, mask_runs(mots_rles(df))
 
 def _stem(p): return p.name.split('.')[0]
 
 def find_mots(
     path, # text file, zip, or folder in a layout of MOTS, KITTI MOTS or TrackEval
-)->dict: # {name of a sequence: function that reads it}
+)->dict: # {name of a sequence: `MotsFile`, to be called}
     "The sequences of a truth or a result"
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f'{path} is not there')
-    if path.is_file(): return _members(path) if zipfile.is_zipfile(path) else {path.parent.parent.name if path.name == 'gt.txt' else _stem(path): lambda: read_mots(path)}
+    if path.is_file(): return _members(path) if zipfile.is_zipfile(path) else {path.parent.parent.name if path.name == 'gt.txt' else _stem(path): MotsFile(lambda: _read(path))}
     texts = {p.parent.parent.resolve().name: p for p in sorted({*path.glob('gt/gt.txt'), *path.glob('*/gt/gt.txt')})}
     for sub in ('label_02', 'instances_txt', 'data', '.'):
         texts = texts or {_stem(p): p for p in sorted({*(path/sub).glob('*.txt'), *(path/sub).glob('*.txt.gz')})}
-    if texts: return {n: (lambda p=p: read_mots(p)) for n,p in texts.items()}
+    if texts: return {n: MotsFile(lambda p=p: _read(p)) for n,p in texts.items()}
     for sub in ('instances', 'data', '.'):
-        if folders := sorted({p.parent for p in (path/sub).glob('*/*.png')}): return {p.name: (lambda p=p: read_mots_png(p)) for p in folders}
+        if folders := sorted({p.parent for p in (path/sub).glob('*/*.png')}): return {p.name: MotsFile(lambda p=p: _pictures_of(p)) for p in folders}
     raise ValueError(f'{path} has no masks: neither <sequence>/gt/gt.txt nor <sequence>.txt (also in label_02, instances_txt or data) nor <sequence>/000000.png (also in instances)')
 
 # %% ../../nbs/datasets/357_mots.ipynb #b69c132e
@@ -277,19 +300,24 @@ def mots2coco(
     return [write_cocovid(_cocovid_of(p, benchmark, seqmap), Path(out)/f'{p.resolve().name}_cocoformat.json') for p in parts]
 
 # %% ../../nbs/datasets/357_mots.ipynb #e791360c
-def _on_ignored(regions, tr_frame, a):
-    "Which masks of a tracker lie in ignored regions with more than half of their pixels"
-    parts = _regions(regions.frame.to_numpy(), mots_rles(regions), np.ones(len(regions), bool))
-    b, frame = [*parts.values()], np.array([*parts], np.int64)
-    i, j, iou = frame_mask_ious(tr_frame, a, frame, b)
-    area, out = mask_areas(a), np.zeros(len(a), bool)
-    out[i[2*shared_pixels(iou, area[i], mask_areas(b)[j]) > area[i]]] = True
-    return out
+def _chosen(df, runs, keep):
+    "The rows that stay, by frame, and the runs of their masks"
+    if keep.all() and df.frame.is_monotonic_increasing: return df, runs
+    rows = np.flatnonzero(keep)
+    rows = rows[np.argsort(df.frame.to_numpy()[rows], kind='stable')]
+    to = np.full(len(df), -1)
+    to[rows] = np.arange(len(rows))
+    there = to[runs[0]] >= 0
+    return df.iloc[rows].reset_index(drop=True), (to[runs[0][there]], runs[1][there], runs[2][there])
 
-def _masks_for_boxes(scene, a, b):
-    "The scene with the overlap of masks in place of that of their boxes"
-    iou = pair_mask_ious(a, b, scene.i, scene.j, scene.gt_frame[scene.i])
-    return MOTScene(scene.gt_frame, scene.gt_id, scene.tr_frame, scene.tr_id, scene.i[iou > 0], scene.j[iou > 0], iou[iou > 0], scene.n_frames)
+def _area(runs, n): return np.bincount(runs[0], runs[2] - runs[1], n).astype(np.int64)
+
+def _on_ignored(regions, tr_frame, runs, area):
+    "Which masks of a tracker lie in ignored regions with more than half of their pixels"
+    parts, out = _regions(regions.frame.to_numpy(), mots_rles(regions), np.ones(len(regions), bool)), np.zeros(len(tr_frame), bool)
+    _, j, shared = shared_by_runs(np.array([*parts], np.int64), mask_runs([*parts.values()]), tr_frame, runs)
+    out[j[2*shared > area[j]]] = True
+    return out
 
 # %% ../../nbs/datasets/357_mots.ipynb #cce4f577
 def mots_scene(
@@ -298,20 +326,22 @@ def mots_scene(
     cls:int=2, # class that is scored, a key of `MOTS_CLASSES`
     n_frames:int=None, # length of the sequence; None: up to the last frame that has a mask
     first:int=1, # number of the first frame: 1 in MOTS, 0 in KITTI MOTS
+    runs=None, # what `mask_runs` gives of all masks of truth and of the result, if it is known
 )->MOTScene: # what the metrics of tracking need
-    "Truth and result of one class by the rules of MOTS; `ValueError` for frames past the end and pictures of two sizes"
+    "Truth and result of one class by the rules of MOTS; `ValueError` for frames past the end, pictures of two sizes and masks of the result that share pixels"
     last = max(int(o.frame.max())-first+1 if len(o) else 0 for o in (gt, tr))
     n_frames = last if n_frames is None else n_frames
     for o,what in ((gt, 'truth'), (tr, 'the result')):
         if len(odd := o.frame[(o.frame < first) | (o.frame >= first+n_frames)]): raise ValueError(f'{what} has masks in frame {odd.iloc[0]}; the sequence has frames {first} to {first+n_frames-1}')
     if len(gt) and len(tr) and gt.height.iloc[0]*1j + gt.width.iloc[0] != tr.height.iloc[0]*1j + tr.width.iloc[0]:
         raise ValueError(f'the result has pictures of {tr.height.iloc[0]} x {tr.width.iloc[0]} pixels, truth of {gt.height.iloc[0]} x {gt.width.iloc[0]}')
-    regions = gt[gt.cls == _ignore]
-    gt, tr = (o[o.cls == cls].sort_values('frame', kind='stable').reset_index(drop=True) for o in (gt, tr))
-    a, b = mots_rles(gt), mots_rles(tr)
-    side = lambda o, rles: (o.frame.to_numpy(), o.id.to_numpy(), mask_boxes(rles))
-    scene = _masks_for_boxes(mot_scene(*side(gt, a), *side(tr, b), n_frames), a, b)
-    return scene.keep(np.ones(len(gt), bool), ~_on_ignored(regions, tr.frame.to_numpy(), b)) if len(regions) and len(tr) else scene
+    regions, runs = gt[gt.cls == _ignore], [mask_runs(mots_rles(o)) for o in (gt, tr)] if runs is None else runs
+    (gt, a), (tr, b) = (_chosen(o, r, (o.cls == cls).to_numpy()) for o,r in zip((gt, tr), runs))
+    (_, gf, gi), (_, tf, ti) = (_side(o.frame.to_numpy(), o.id.to_numpy(), what) for o,what in ((gt, 'truth'), (tr, 'tracker')))
+    i, j, shared = shared_by_runs(gf, a, tf, b)
+    area = _area(a, len(gf)), _area(b, len(tf))
+    scene = MOTScene(gf, gi, tf, ti, i, j, shared/(area[0][i] + area[1][j] - shared), n_frames)
+    return scene.keep(np.ones(len(gf), bool), ~_on_ignored(regions, tf, b, area[1])) if len(regions) and len(tf) else scene
 
 # %% ../../nbs/datasets/357_mots.ipynb #56cd1daf
 #: {column of a table: score it shows}; CLEAR has names of its own for masks
@@ -339,11 +369,11 @@ def evaluate_mots(
     first, classes = _first_and_classes(benchmark)
     metrics = {n: MOTMetrics() for n in classes.values()}
     for name,read_gt,read_tr,length in _sequences(truth, pred, seqmap, tell):
-        gt, tr = read_gt(), read_tr()
+        (gt, a), (tr, b) = read_gt.read(), read_tr.read()
         if len(odd := tr[~tr.cls.isin(list(classes))]): tell(f'{name}: {len(odd)} masks of classes {", ".join(map(str, sorted(set(odd.cls))))} are not scored')
         try:
             if first_overlap(odd.frame.to_numpy(), mots_rles(odd)): raise ValueError('the result has masks of classes that are not scored that overlap')
-            for c,n in classes.items(): metrics[n].add(name, mots_scene(gt, tr, c, length, first))
+            for c,n in classes.items(): metrics[n].add(name, mots_scene(gt, tr, c, length, first, (a, b)))
         except ValueError as e: raise ValueError(f'{name}: {e}') from None
     return metrics
 

@@ -171,7 +171,8 @@ def visdrone_scenes(
 
 # %% ../../nbs/datasets/356_visdrone.ipynb #96c3a69c
 _left = dict(regions='annotated boxes are ignored regions, others or of score 0', truth='other annotated boxes lie in ignored regions or are of classes that are not scored',
-             other='boxes of the result are of classes that are not scored', late='boxes of the result are past the last annotated frame and were taken out', taken='boxes of the result lie in ignored regions and were taken out')
+             other='boxes of the result are of classes that are not scored', late='boxes of the result are past the last annotated frame and were taken out', taken='boxes of the result lie in ignored regions and were taken out',
+             absent='boxes of the result are of a class that their sequence does not have and were left out')
 
 def _left_out(gt, tr, classes, scenes):
     "Numbers of boxes that were not scored, by reason"
@@ -186,15 +187,18 @@ def _where(file, df):
     twice = np.flatnonzero(df.duplicated(['frame', 'id', 'category']) & ~_region(df))
     return f'{file}:{file.line(twice[0])}: id {df.id[twice[0]]} stands twice in frame {df.frame[twice[0]]}; an identity has one box in a frame' if len(twice) else None
 
+# %% ../../nbs/datasets/356_visdrone.ipynb #1d4d9b21
 def evaluate_visdrone(
     truth, # folder with annotations, the folder of annotations, or one file
     pred, # results: folder, zip or file
     classes=VISDRONE_SCORED, # names of those that are scored
     tell=print, # function of a line about what is not scored
     threshold:float=.5, # IoU that a match of CLEAR and Identity needs; HOTA has its own
+    tool:str='TrackEval', # whose CLEAR: 'TrackEval', or 'devkit', that of VisDrone's toolkit
 )->MOTClassMetrics: # `.table()` and `.value`
     "Score results of VisDrone-MOT class by class"
-    sequences, results, metrics, left = _sequences(truth), find_results(pred), MOTClassMetrics(classes, threshold=threshold), dict.fromkeys(_left, 0)
+    if tool not in ('TrackEval', 'devkit'): raise ValueError(f"tool is {tool!r}; known are 'TrackEval' and 'devkit'")
+    sequences, results, metrics, left = _sequences(truth), find_results(pred), MOTClassMetrics(classes, threshold=threshold, rule=tool), dict.fromkeys(_left, 0)
     if len(sequences) == len(results) == 1: results = dict(zip(sequences, results.values()))
     if missing := [n for n in sequences if n not in results]: raise ValueError(f'{pred} has no result for {", ".join(missing)}')
     if extra := [n for n in results if n not in sequences]: tell(f'not scored, as there is no truth: {", ".join(extra)}')
@@ -202,8 +206,11 @@ def evaluate_visdrone(
         gt, tr = _table(file), _table(results[name])
         try: scenes = visdrone_scenes(gt, tr, classes)
         except ValueError as e: raise ValueError(('twice' in str(e) and (_where(file, gt) or _where(results[name], tr))) or f'{name}: {e}') from None
-        metrics.add(name, scenes)
         for k,v in _left_out(gt, tr, classes, scenes).items(): left[k] += v
+        if tool == 'devkit':
+            left['absent'] += sum(len(s.tr_id) for s in scenes.values() if not len(s.gt_id))
+            scenes = {c: s.keep(s.gt_id >= 0, np.full(len(s.tr_id), len(s.gt_id) > 0)) for c,s in scenes.items()}
+        metrics.add(name, scenes)
     for k,v in left.items():
         if v: tell(f'{v} {_left[k]}')
     return metrics

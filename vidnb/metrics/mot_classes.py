@@ -42,8 +42,9 @@ class MOTClassMetrics:
         classes, # names of the classes that count
         groups=None, # {name: its classes}
         threshold:float=.5, # IoU that a match of CLEAR and Identity needs
+        rule:str='TrackEval', # of CLEAR, one of `CLEAR_RULES`; with 'motmetrics' a class without truth has MOTA 0 in the class average
     ):
-        self.classes, self.groups, self.threshold = list(classes), dict(groups or {}), threshold
+        self.classes, self.groups, self.threshold, self.rule = list(classes), dict(groups or {}), threshold, rule
         if odd := sorted({c for g in self.groups.values() for c in g} - set(self.classes)): raise ValueError(f'a group has {odd[0]!r}; the classes are {", ".join(self.classes)}')
         self.reset()
     __repr__ = scores_repr('HOTA', 'MOTA', 'IDF1')
@@ -57,16 +58,21 @@ class MOTClassMetrics:
         "Score the classes of a video and keep their scores"
         if name in self.videos: raise ValueError(f'{name} was scored already; each video counts once')
         if set(scenes) != set(self.classes): raise ValueError(f'{name} has the classes {", ".join(scenes)}; expected {", ".join(self.classes)}')
-        self.videos[name] = {c: mot_scores(s, self.threshold) if isinstance(s := scenes[c], MOTScene) else s for c in self.classes}
+        self.videos[name] = {c: mot_scores(s, self.threshold, self.rule) if isinstance(s := scenes[c], MOTScene) else s for c in self.classes}
 
 # %% ../../nbs/metrics/122_mot_classes.ipynb #d67956d9
+def _no_loss(s):
+    "The scores of a class; without truth it loses nothing by what was invented"
+    return s if s['CLR_TP'] + s['CLR_FN'] else s | dict.fromkeys(('MOTA', 'MODA', 'sMOTA', 'MOTAL'), 0.)
+
 @patch
 def combined(self:MOTClassMetrics)->dict: # {class, average or group: scores}
     "All videos as one: each class, both averages, and the groups"
     if not self.videos: raise ValueError('there are no videos to combine')
     each = {c: combine_mot(v[c] for v in self.videos.values()) for c in self.classes}
     groups = {n: combine_classes({c: each[c] for c in g}, 'detections') for n,g in self.groups.items()}
-    return {**each, 'class average': combine_classes(each), 'detection average': combine_classes(each, 'detections'), **groups}
+    mean = combine_classes({c: _no_loss(s) for c,s in each.items()} if self.rule == 'motmetrics' else each)
+    return {**each, 'class average': mean, 'detection average': combine_classes(each, 'detections'), **groups}
 
 @patch(as_prop=True)
 def value(self:MOTClassMetrics)->dict: # the class average under the scores' names, the others as class/score; means over thresholds where there are 19
