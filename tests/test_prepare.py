@@ -144,6 +144,33 @@ def test_two_runs_at_once(clips, tmp_path, kind):
     test_same([len(done(out, kind)), leftovers(out)], [6, []])
     check_whole(out, kind)
 
+cleaning = """
+import signal, sys, time
+from pathlib import Path
+from vidnb.video.jobs import run_jobs
+folder, how = Path(sys.argv[1]), sys.argv[2]
+if how == 'ignored': signal.signal(signal.SIGINT, signal.SIG_IGN)
+def slow(job):
+    if how == 'ignored' and job[0] == 'b':
+        while not (folder/'a').exists(): time.sleep(.01)
+        raise TypeError('a mistake')
+    (folder/job[0]).touch()
+    try: time.sleep(100)
+    finally: time.sleep(1.5); (folder/job[0]).unlink()
+run_jobs(slow, [('a',), ('b',)], 2)
+"""
+
+@pytest.mark.parametrize('how', ['ctrl-c', 'ignored'])
+def test_a_worker_cleans_up_undisturbed(tmp_path, how):
+    "Though Ctrl-C in a terminal reaches it before its parent interrupts it once more; and though the program ignores SIGINT, as behind `&`"
+    p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', cleaning, str(tmp_path), how], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic()+90
+    while how == 'ctrl-c' and len(list(tmp_path.iterdir())) < 2 and p.poll() is None and time.monotonic() < until: time.sleep(.05)
+    if how == 'ctrl-c': os.killpg(p.pid, signal.SIGINT)
+    err = p.communicate(timeout=90)[1]
+    assert ('KeyboardInterrupt' if how == 'ctrl-c' else 'TypeError: a mistake') in err and err.count('Traceback') == 1, err
+    test_same([list(tmp_path.iterdir()) == [], p.returncode != 0], [True, True])
+
 def test_extracted_frames_and_flow_go_through_the_seeds_pipeline(tmp_path):
     from vidnb.datasets.recognition import RawframeDataset
     src = [shared_data('videos', n) for n in ('clean_and_jerk.mp4', 'carphone_pristine.mp4')] + [shared_data('odd_media', 'corrupted.mp4')]
