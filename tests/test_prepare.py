@@ -1,5 +1,6 @@
 """Preparing and extracting real videos in processes: interrupted, killed, two at once, and what readers see of the results."""
 import os, signal, subprocess, sys, time
+from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,7 +75,9 @@ def clips(tmp_path, request):
     return tmp_path/'in'
 
 def done(out, kind):
-    return [p for p in out.rglob('*.mp4' if kind == 'prepare' else '.flow.json') if not any(o.startswith('.') for o in p.relative_to(out).parts[:-1]) and not p.name.startswith('.') ^ (kind != 'prepare')] if out.exists() else []
+    "What is made; `os.walk`, unlike `rglob`, does not mind folders that get another name meanwhile"
+    wanted = lambda n: n.endswith('.mp4') and n[0] != '.' if kind == 'prepare' else n == '.flow.json'
+    return [Path(d)/n for d,_,files in os.walk(out) for n in files if wanted(n) and not any(o[0] == '.' for o in Path(d).relative_to(out).parts)]
 
 def wait_for(p, out, kind, n=2):
     until = time.monotonic()+90

@@ -3,6 +3,8 @@ import multiprocessing as mp
 import pickle
 import subprocess
 import sys
+import threading
+import time
 import av
 import numpy as np
 import pytest
@@ -274,3 +276,20 @@ def test_memory_stays_flat():
 def test_video_files():
     same(len(video_files(shared_data('videos'))), 19)
     with expect_error(ValueError, "no backend 'ffmpeg'"): open_video('a.mp4', 'ffmpeg')
+
+def test_video_files_beside_a_run_that_renames_folders(tmp_path):
+    "As extraction does it with what is finished"
+    begun, there, enough, rounds = tmp_path/'.clip-0', tmp_path/'clip', threading.Event(), []
+    (tmp_path/'a').mkdir(); (tmp_path/'a'/'x.mp4').touch(); (tmp_path/'link.mp4').symlink_to(tmp_path/'a'/'x.mp4')
+    def work():
+        while not enough.is_set():
+            rounds.append(0)
+            begun.mkdir(); begun.rename(there); there.rmdir()
+    other, looks, until = threading.Thread(target=work, daemon=True), 0, time.monotonic()+60
+    other.start()
+    try:
+        while min(looks, len(rounds)) < 2000 and time.monotonic() < until:
+            looks += 1
+            same([p.relative_to(tmp_path).as_posix() for p in video_files(tmp_path)], ['a/x.mp4', 'link.mp4'])
+    finally: enough.set(); other.join()
+    assert min(looks, len(rounds)) > 100
