@@ -15,7 +15,7 @@ def test_bar_in_a_terminal():
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))
     os.set_blocking(ours, False)
     p = subprocess.Popen([sys.executable, '-c', loop], stdout=subprocess.PIPE, stderr=theirs)
-    assert p.communicate(timeout=60)[0] == b'done\n' and p.returncode == 0
+    assert p.communicate(timeout=300)[0] == b'done\n' and p.returncode == 0
     seen = os.read(ours, 100_000)
     os.close(ours)
     os.close(theirs)

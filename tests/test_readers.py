@@ -237,8 +237,8 @@ def test_in_worker_processes(backend, usable):
     here, q = r.get_batch(want), ctx.Queue()
     children = [ctx.Process(target=_in_child, args=(r, want, q)) for _ in range(2)]
     for c in children: c.start()
-    for _ in children: same(q.get(timeout=60)[0], here)
-    for c in children: c.join(20); same(c.exitcode, 0)
+    for _ in children: same(q.get(timeout=300)[0], here)
+    for c in children: c.join(300); same(c.exitcode, 0)
     same(r.get_batch(want), here)
     with pickle.loads(pickle.dumps(r)) as twin: same(twin.get_batch(want), here)
 
