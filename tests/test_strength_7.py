@@ -1,10 +1,12 @@
 "Small faults that no other test noticed: masks, scores and files of the benchmarks of tracking, video detection and segmentation"
 import numpy as np
+import pandas as pd
 import pytest
 from vidnb.core.masks import as_rle
+from vidnb.core.structures import TrackDataSample
 from vidnb.core.testing import expect_error, test_same as same
 from vidnb.metrics.detection_ap import off_distractors
-from vidnb.metrics.video_ap import precision_at_recalls
+from vidnb.metrics.video_ap import precision_at_recalls, vid_matches
 
 def test_a_run_length_below_zero_is_no_mask():
     "Though the sum is that of the picture"
@@ -28,3 +30,21 @@ def test_a_recall_is_reached_as_pycocotools_divides(n):
         at = np.searchsorted(right/n, np.linspace(0, 1, 101), side='left')
         same(want, np.append(best, 0)[np.minimum(at, n)], eps=1e-12)
     same(most, tp.sum(1)/n)
+
+def test_facts_are_the_samples_own():
+    "A list that is changed after it was given changes no sample, and samples made of one another share none"
+    shape = [4, 5]
+    a = TrackDataSample(metainfo=dict(img_shape=shape))
+    shape[0] = 9
+    b = a.new()
+    b.img_shape.append(1)
+    same((a.img_shape, b.img_shape), ([4,5], [4,5,1]))
+
+@pytest.mark.parametrize('w, h, shift, right', [(10, 10, 5, True), (10, 10, 7, False), (100, 10, 37, True), (10, 100, 3.7, True), (100, 100, 34, False)])
+def test_small_boxes_may_be_wrong_by_some_pixels(w, h, shift, right):
+    "ILSVRC: the overlap that is needed is that of a box larger by 10 pixels in both directions, half at most"
+    truth = pd.DataFrame(dict(frame=[0], id=1, label=1, x1=0., y1=0., x2=w-1., y2=h-1.))
+    pred = truth.drop(columns='id').assign(x1=float(shift), x2=w-1.+shift, score=.5)
+    need = min(.5, w*h/((w+10)*(h+10)))
+    same((w-shift)/(w+shift) >= need, right)
+    same(bool(vid_matches(truth, pred)['right'][0,0]), right)
