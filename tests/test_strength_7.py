@@ -6,10 +6,14 @@ from vidnb.core.masks import as_rle
 from vidnb.core.structures import TrackDataSample
 from vidnb.core.testing import expect_error, test_same as same
 from vidnb.datasets.cocovid_files import read_cocovid
-from vidnb.datasets.kitti_tracking import kitti2coco, write_kitti_tracking
+from vidnb.datasets.davis import davis2coco, write_masks
+from vidnb.datasets.imagenetvid import read_vid_list
+from vidnb.datasets.kitti_tracking import kitti2coco, kitti_scenes, write_kitti_tracking
 from vidnb.datasets.tao import tao_tracks
+from vidnb.datasets.youtubevis import cocovid_to_vis
 from vidnb.metrics.detection_ap import off_distractors
 from vidnb.metrics.video_ap import greedy_matches, precision_at_recalls, vid_matches
+from vidnb.metrics.vis_ap import frames_to_tracks
 from vidnb.metrics.vos import boundary_radius
 
 def test_a_run_length_below_zero_is_no_mask():
@@ -76,3 +80,38 @@ def test_a_track_of_tao_has_the_class_of_its_first_box():
     tr = pd.DataFrame([dict(box, video_id=1, image_id=k, frame_index=k, track=7, category_id=c, score=.5) for k,c in ((2,2), (0,1), (1,1))])
     a, b = tao_tracks(dict(), gt, tr.replace(dict(category_id={2:1, 1:2})))
     same((a.category_id.tolist(), b.category_id.tolist(), b.frame_index.tolist()), ([1,1], [1,1,1], [0,1,2]))
+
+def test_of_labels_that_are_as_frequent_a_track_gets_the_smallest():
+    mask = as_rle(np.ones((3,4), bool))
+    for labels in ([3,1], [1,3], [7,2,2,7]):
+        n = len(labels)
+        track, = frames_to_tracks(range(n), [5]*n, labels, [.5]*n, [mask]*n, n)
+        same(track['category_id'], min(labels))
+
+@pytest.mark.parametrize('truncated, counts', [(0., 1), (.5, 1), (1., 0), (2., 0)])
+def test_kitti_cuts_truncation_to_a_whole_number(truncated, counts):
+    box = dict(frame=[0], id=[1], type=['Car'], x1=[0.], y1=[0.], x2=[40.], y2=[40.])
+    gt = pd.DataFrame(dict(box, truncated=[truncated], occluded=[0.]))
+    same(len(kitti_scenes(gt, pd.DataFrame(dict(box)).iloc[:0], 1)['car'].gt_id), counts)
+
+def test_pictures_of_a_video_are_put_into_the_order_of_time():
+    seg = {k: (v.decode() if isinstance(v, bytes) else v) for k,v in as_rle(np.ones((3,4), bool)).items()}
+    images = [dict(id=10+f, video_id=1, frame_id=f, file_name=f'{f}.jpg', height=3, width=4) for f in (2,0,1)]
+    anns = [dict(id=1, image_id=11, video_id=1, instance_id=1, category_id=1, bbox=[0,0,4,3], segmentation=seg)]
+    vis = cocovid_to_vis(dict(videos=[dict(id=1, name='v')], images=images, annotations=anns, categories=[dict(id=1, name='a')]))
+    same(vis['videos'][0]['file_names'], ['0.jpg', '1.jpg', '2.jpg'])
+    same([s is not None for s in vis['annotations'][0]['segmentations']], [False,True,False])
+
+def test_void_pixels_are_no_object_of_davis(tmp_path):
+    maps = np.zeros((2,6,8), np.uint8)
+    maps[:,:3,:4], maps[:,4:] = 1, 255
+    write_masks(maps, tmp_path/'Annotations'/'480p'/'v')
+    path, = davis2coco(tmp_path, tmp_path/'out')
+    same([a['area'] for a in read_cocovid(path)['annotations']], [12,12])
+
+def test_the_frame_after_the_last_is_in_no_list(tmp_path):
+    for n,ok in ((5,True), (6,False)):
+        (tmp_path/'list.txt').write_text(f'train/a 1 {n} 5\n')
+        if ok: same(read_vid_list(tmp_path/'list.txt'), {'train/a': (5, [4])})
+        else:
+            with expect_error(ValueError, 'frame 6 of a video of 5'): read_vid_list(tmp_path/'list.txt')
