@@ -6,11 +6,12 @@ from vidnb.core.masks import as_rle
 from vidnb.core.structures import TrackDataSample
 from vidnb.core.testing import expect_error, test_same as same
 from vidnb.datasets.cocovid_files import read_cocovid
-from vidnb.datasets.davis import davis2coco, write_masks
-from vidnb.datasets.imagenetvid import read_vid_list
+from vidnb.datasets.davis import davis2coco, evaluate_vos, find_masks, write_masks
+from vidnb.datasets.imagenetvid import parse_vid_xml, read_vid_list
 from vidnb.datasets.kitti_tracking import kitti2coco, kitti_scenes, write_kitti_tracking
 from vidnb.datasets.tao import tao_tracks
-from vidnb.datasets.youtubevis import cocovid_to_vis
+from vidnb.datasets.reid import _people
+from vidnb.datasets.youtubevis import cocovid_to_vis, vis_boxes
 from vidnb.metrics.detection_ap import off_distractors
 from vidnb.metrics.video_ap import greedy_matches, precision_at_recalls, vid_matches
 from vidnb.metrics.vis_ap import frames_to_tracks
@@ -115,3 +116,27 @@ def test_the_frame_after_the_last_is_in_no_list(tmp_path):
         if ok: same(read_vid_list(tmp_path/'list.txt'), {'train/a': (5, [4])})
         else:
             with expect_error(ValueError, 'frame 6 of a video of 5'): read_vid_list(tmp_path/'list.txt')
+
+def test_a_box_that_a_file_gives_is_kept_where_the_area_is_missing():
+    seg = as_rle(np.ones((3,4), bool))
+    data = dict(videos=[dict(id=1, file_names=['a/0.jpg'], height=3, width=4)], categories=[dict(id=1, name='a')],
+                annotations=[dict(id=1, video_id=1, category_id=1, segmentations=[seg], bboxes=[[1,1,2,2]])])
+    same(vis_boxes(data)[['x', 'y', 'w', 'h', 'area']].to_numpy(float).tolist(), [[1.,1.,2.,2.,12.]])
+
+def test_objects_without_a_number_get_their_own():
+    one = '<object><name>n01</name><bndbox><xmax>3</xmax><xmin>1</xmin><ymax>3</ymax><ymin>1</ymin></bndbox></object>'
+    *_, rows = parse_vid_xml(f'<annotation><size><width>9</width><height>9</height></size>{one*3}</annotation>'.encode(), 'a.xml')
+    same([r[0] for r in rows], [0,1,2])
+
+def test_more_than_the_threshold_of_a_person_is_visible():
+    gt = pd.DataFrame(dict(frame=[1,2,3], id=1, cls=1, visibility=[.3,.31,-1.]))
+    same(_people(gt, .3).frame.tolist(), [2,3])
+
+def test_first_and_last_frame_may_be_missing_where_they_are_skipped(tmp_path):
+    maps = np.zeros((4,6,8), np.uint8)
+    maps[:,:3,:4] = 1
+    write_masks(maps, tmp_path/'truth'/'v')
+    write_masks(maps[1:3], tmp_path/'pred'/'v', names=['00001', '00002'])
+    truth, pred = find_masks(tmp_path/'truth'), find_masks(tmp_path/'pred')
+    same(evaluate_vos(truth, pred).value['J&F'], 1.)
+    with expect_error(ValueError, 'the results have no frame 00000, 00003'): evaluate_vos(truth, pred, skip_ends=False)
