@@ -34,6 +34,10 @@ class Child:
 
 def run(f, *args): return Child(f, *args).wait()
 
+def write_faults(log, k):
+    "What each of several processes writes into one record; here, so that one that is spawned does not import what a test does"
+    for i in range(100): log.add(f'{k}.mp4', f'reason {i}')
+
 def bound_by_permissions():
     "Let this process obey the permissions of files, even as root (Linux: it gives up two capabilities)"
     if os.geteuid() != 0: return

@@ -60,7 +60,7 @@ def trains(rank, sent):
 
 def child(rank, store):
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', store=dist.FileStore(store, world), rank=rank, world_size=world, timeout=datetime.timedelta(seconds=60))
+    dist.init_process_group('gloo', store=dist.FileStore(store, world), rank=rank, world_size=world, timeout=datetime.timedelta(seconds=300))
     sent, send = [], dist.all_reduce
     def counted(t, *a, **k):
         sent.append(t.numel())

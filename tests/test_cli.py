@@ -110,10 +110,10 @@ def test_interrupted_prepare_says_how_to_go_on(tmp_path):
     for i in range(6): (tmp_path/'in'/f'{i}.mp4').symlink_to(shared_data('videos', 'clean_and_jerk.mp4'))
     args = [sys.executable, '-W', 'ignore', '-m', 'vidnb', 'prepare', str(tmp_path/'in'), '--out', str(tmp_path/'out'), '--short-side', '96', '--workers', '1']
     p = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    until = time.monotonic()+60
+    until = time.monotonic()+300
     while not [f for f in Path(tmp_path/'out').glob('*.mp4') if f.name[0] != '.'] and time.monotonic() < until: time.sleep(.05)
     os.killpg(p.pid, signal.SIGINT)  # as Ctrl-C in a terminal: to the command and its workers
-    said, err = p.communicate(timeout=60)
+    said, err = p.communicate(timeout=300)
     test_same([p.returncode, said, [l for l in err.splitlines() if not l.startswith('preparing')]], [130, '', ['vidnb prepare: stopped; what is done is kept, and the same command goes on from there']])
     kept = len([f for f in (tmp_path/'out').glob('*.mp4') if f.name[0] != '.'])
     test_same(subprocess.run(args, capture_output=True, text=True).stdout[:14], f'{6-kept} made, {kept} kept')
@@ -161,5 +161,5 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     run.stdout.close()
     said = run.stderr.read()
-    test_same([run.wait(60), said], [1, ''])
+    test_same([run.wait(300), said], [1, ''])
     assert (tmp_path/'report'/'report.html').is_file()

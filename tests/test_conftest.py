@@ -53,3 +53,32 @@ def test_missing_data_fails_in_ci_where_the_folder_is(run):
 def test_slow_runs_on_request(run):
     rc, out = run('-q', '--slow')
     assert rc == 0 and '2 passed, 4 skipped' in out, out
+
+left = """
+import os, random, signal, sys
+import cv2, torch
+import numpy as np
+import pytest
+drawn = []
+def seen(): return signal.getsignal(signal.SIGINT), os.environ.get('LEFT'), os.environ['HOME'], os.getcwd(), 'left' in sys.path, cv2.getNumThreads(), torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+before = seen()
+
+@pytest.mark.parametrize('i', range(2))
+def test_it(i):
+    assert seen() == before
+    drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
+    assert len(set(drawn)) == 1, drawn
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    os.environ.update(LEFT='x', HOME='/left')
+    os.chdir('/')
+    sys.path.insert(0, 'left')
+    cv2.setNumThreads(before[5] + 1); torch.set_num_threads(before[6] + 1)
+    torch.set_default_dtype(torch.float64); torch.set_grad_enabled(False)
+    assert all(a != b for a,b in zip(seen(), before))
+"""
+
+def test_what_a_test_leaves_is_taken_back(run, tmp_path):
+    for f in tmp_path.glob('test_*.py'): f.unlink()
+    (tmp_path/'test_left.py').write_text(left)
+    rc, out = run('-q')
+    assert rc == 0 and '2 passed' in out, out

@@ -9,6 +9,7 @@ import torch
 from fastai.callback.core import Callback
 from fastai.data.block import CategoryBlock, DataBlock
 from fastai.data.transforms import GrandparentSplitter, parent_label
+from children import write_faults
 from test_readers import BROKEN, CANNOT, VIDEOS
 from vidnb.core.testing import expect_error, shared_data, test_same as same
 from vidnb.datasets.base import build_dataset
@@ -214,16 +215,13 @@ def test_workers_that_persist_come_back_after_an_error(folder):
     bad.write_bytes(good)
     for _ in range(2): same(sum(len(o['label']) for o in loader), 20)
 
-def _write(log, k):
-    for i in range(100): log.add(f'{k}.mp4', f'reason {i}')
-
 @pytest.mark.parametrize('method', [m for m in ('fork', 'spawn') if m in mp.get_all_start_methods()])
 def test_many_processes_write_one_record(method):
     log, ctx = FaultLog(), mp.get_context(method)
     log.add('here.mp4', 'first')
-    children = [ctx.Process(target=_write, args=(log, k)) for k in range(4)]
+    children = [ctx.Process(target=write_faults, args=(log, k)) for k in range(4)]
     for c in children: c.start()
-    for c in children: c.join(60); same(c.exitcode, 0)
+    for c in children: c.join(300); same(c.exitcode, 0)
     same(log.table().set_index('file').times.to_dict(), {**{f'{k}.mp4':100 for k in range(4)}, 'here.mp4':1})
     same([r['reason'] for r in log.records() if r['file'] == '2.mp4'], [f'reason {i}' for i in range(100)])
     folder = log.folder
@@ -255,7 +253,7 @@ def test_a_scan_is_stopped_by_the_keyboard(folder, monkeypatch):
         return made[-1]
     monkeypatch.setattr(faults.subprocess, 'Popen', begin)
     def press():
-        started.wait(60)
+        started.wait(300)
         time.sleep(1)   # the scan now waits for its processes; a moment before, Python may go to sleep on a signal that it has not seen
         os.kill(os.getpid(), signal.SIGINT)
     presser = threading.Thread(target=press)
@@ -268,5 +266,5 @@ def test_a_scan_is_stopped_by_the_keyboard(folder, monkeypatch):
     finally:
         gc.enable()
         presser.join()
-    for p in made: p.wait(10)   # they would sleep for 100 seconds
+    for p in made: p.wait(50)   # they would sleep for 100 seconds
     assert len(made) >= 2

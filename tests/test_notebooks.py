@@ -2,7 +2,10 @@
 
 Cells marked `#| slow` run with --slow, `#| data` where the folder of shared test data is, `#| gpu` where a CUDA device is.
 A notebook runs in this process, as nbdev-test does it, so that PyTorch is imported once and not once a page."""
+import atexit
 import re
+import sys
+import nbdev.test
 import pytest
 from nbdev.config import get_config
 from nbdev.test import test_nb as run_notebook
@@ -36,8 +39,22 @@ def same_start(monkeypatch):
     np.random.set_state(state)
     mpl.rcParams.update(before)
 
+@pytest.fixture
+def shells(monkeypatch):
+    "What notebooks run in; nbdev leaves their threads, and with those all that a notebook has made, until the process ends"
+    made = []
+    class Kept(nbdev.test.CaptureShell):
+        def __init__(self, *args, **kwargs): super().__init__(*args, **kwargs); made.append(self)
+    monkeypatch.setattr(nbdev.test, 'CaptureShell', Kept)
+    monkeypatch.setitem(sys.modules, '__main__', sys.modules['__main__'])
+    yield made
+    for k in made:
+        k.close()
+        if not k._thread.is_alive(): k.loop.close()
+        atexit.unregister(k.atexit_operations)
+
 @pytest.mark.parametrize('page', pages(), ids=str)
-def test_notebook(page, request, capfd):
+def test_notebook(page, request, capfd, shells):
     cfg = get_config(root)
     force = list(wanted(page, request.config.getoption('--slow')))
     passed, _ = run_notebook(page.path, skip_flags=cfg.tst_flags.split(), force_flags=force, basepath=cfg.config_path, cell_timeout=cfg.cell_timeout)

@@ -1,5 +1,6 @@
 """Preparing and extracting real videos in processes: interrupted, killed, two at once, and what readers see of the results."""
 import os, signal, subprocess, sys, time
+from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,10 +75,12 @@ def clips(tmp_path, request):
     return tmp_path/'in'
 
 def done(out, kind):
-    return [p for p in out.rglob('*.mp4' if kind == 'prepare' else '.flow.json') if not any(o.startswith('.') for o in p.relative_to(out).parts[:-1]) and not p.name.startswith('.') ^ (kind != 'prepare')] if out.exists() else []
+    "What is made; `os.walk`, unlike `rglob`, does not mind folders that get another name meanwhile"
+    wanted = lambda n: n.endswith('.mp4') and n[0] != '.' if kind == 'prepare' else n == '.flow.json'
+    return [Path(d)/n for d,_,files in os.walk(out) for n in files if wanted(n) and not any(o[0] == '.' for o in Path(d).relative_to(out).parts)]
 
 def wait_for(p, out, kind, n=2):
-    until = time.monotonic()+90
+    until = time.monotonic()+300
     while len(done(out, kind)) < n:
         assert p.poll() is None and time.monotonic() < until, p.stderr.read() if p.poll() is not None else 'nothing is made'
         time.sleep(.05)
@@ -96,7 +99,7 @@ def test_interrupted_runs_leave_whole_results_and_go_on(clips, tmp_path, kind):
     p = start(clips, out, kind)
     wait_for(p, out, kind)
     os.kill(p.pid, signal.SIGINT)  # the parent alone, as a notebook's stop button does
-    err = p.communicate(timeout=60)[1]
+    err = p.communicate(timeout=300)[1]
     assert p.returncode not in (0, None) and 'KeyboardInterrupt' in err, err
     before = {o: o.stat().st_mtime_ns for o in done(out, kind)}
     assert 2 <= len(before) < 6
@@ -143,6 +146,33 @@ def test_two_runs_at_once(clips, tmp_path, kind):
     assert sum(s.count('kept') for s in said) > 0, 'the runs did all the work twice'
     test_same([len(done(out, kind)), leftovers(out)], [6, []])
     check_whole(out, kind)
+
+cleaning = """
+import signal, sys, time
+from pathlib import Path
+from vidnb.video.jobs import run_jobs
+folder, how = Path(sys.argv[1]), sys.argv[2]
+if how == 'ignored': signal.signal(signal.SIGINT, signal.SIG_IGN)
+def slow(job):
+    if how == 'ignored' and job[0] == 'b':
+        while not (folder/'a').exists(): time.sleep(.01)
+        raise TypeError('a mistake')
+    (folder/job[0]).touch()
+    try: time.sleep(100)
+    finally: time.sleep(1.5); (folder/job[0]).unlink()
+run_jobs(slow, [('a',), ('b',)], 2)
+"""
+
+@pytest.mark.parametrize('how', ['ctrl-c', 'ignored'])
+def test_a_worker_cleans_up_undisturbed(tmp_path, how):
+    "Though Ctrl-C in a terminal reaches it before its parent interrupts it once more; and though the program ignores SIGINT, as behind `&`"
+    p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', cleaning, str(tmp_path), how], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic()+300
+    while how == 'ctrl-c' and len(list(tmp_path.iterdir())) < 2 and p.poll() is None and time.monotonic() < until: time.sleep(.05)
+    if how == 'ctrl-c': os.killpg(p.pid, signal.SIGINT)
+    err = p.communicate(timeout=300)[1]
+    assert ('KeyboardInterrupt' if how == 'ctrl-c' else 'TypeError: a mistake') in err and err.count('Traceback') == 1, err
+    test_same([list(tmp_path.iterdir()) == [], p.returncode != 0], [True, True])
 
 def test_extracted_frames_and_flow_go_through_the_seeds_pipeline(tmp_path):
     from vidnb.datasets.recognition import RawframeDataset

@@ -3,6 +3,8 @@ import multiprocessing as mp
 import pickle
 import subprocess
 import sys
+import threading
+import time
 import av
 import numpy as np
 import pytest
@@ -235,8 +237,8 @@ def test_in_worker_processes(backend, usable):
     here, q = r.get_batch(want), ctx.Queue()
     children = [ctx.Process(target=_in_child, args=(r, want, q)) for _ in range(2)]
     for c in children: c.start()
-    for _ in children: same(q.get(timeout=60)[0], here)
-    for c in children: c.join(20); same(c.exitcode, 0)
+    for _ in children: same(q.get(timeout=300)[0], here)
+    for c in children: c.join(300); same(c.exitcode, 0)
     same(r.get_batch(want), here)
     with pickle.loads(pickle.dumps(r)) as twin: same(twin.get_batch(want), here)
 
@@ -274,3 +276,20 @@ def test_memory_stays_flat():
 def test_video_files():
     same(len(video_files(shared_data('videos'))), 19)
     with expect_error(ValueError, "no backend 'ffmpeg'"): open_video('a.mp4', 'ffmpeg')
+
+def test_video_files_beside_a_run_that_renames_folders(tmp_path):
+    "As extraction does it with what is finished"
+    begun, there, enough, rounds = tmp_path/'.clip-0', tmp_path/'clip', threading.Event(), []
+    (tmp_path/'a').mkdir(); (tmp_path/'a'/'x.mp4').touch(); (tmp_path/'link.mp4').symlink_to(tmp_path/'a'/'x.mp4')
+    def work():
+        while not enough.is_set():
+            rounds.append(0)
+            begun.mkdir(); begun.rename(there); there.rmdir()
+    other, looks, until = threading.Thread(target=work, daemon=True), 0, time.monotonic()+60
+    other.start()
+    try:
+        while min(looks, len(rounds)) < 2000 and time.monotonic() < until:
+            looks += 1
+            same([p.relative_to(tmp_path).as_posix() for p in video_files(tmp_path)], ['a/x.mp4', 'link.mp4'])
+    finally: enough.set(); other.join()
+    assert min(looks, len(rounds)) > 100

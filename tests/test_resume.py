@@ -131,8 +131,8 @@ def test_killed_at_any_moment_of_a_save(tmp_path):
     rng,fn = random.Random(0),tmp_path/'checkpoint_00000001.pth'
     for _ in range(12):
         fn.unlink(missing_ok=True)
-        p = Child(saves, tmp_path)
-        while not fn.exists(): time.sleep(.002)
+        p, until = Child(saves, tmp_path), time.monotonic()+300
+        while not fn.exists() and time.monotonic() < until: time.sleep(.002)
         time.sleep(rng.uniform(0, .1))
         os.kill(p.pid, signal.SIGKILL)
         said = [-1, *map(int, p.wait().stdout.split())][-1]

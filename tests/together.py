@@ -179,6 +179,6 @@ def exports(root):
 if __name__ == '__main__':
     torch.set_num_threads(1)
     root = Path(sys.argv[1])
-    with join_processes(minutes=2):
+    with join_processes(minutes=5):
         if sys.argv[2:] == ['killed']: full(root, 'killed', Struck(5, signal.SIGKILL))
         else: together(root)

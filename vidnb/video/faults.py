@@ -228,7 +228,7 @@ class _Checker:
         if self.closed: # while the process was being made
             self.stop()
             raise RuntimeError('the scan was stopped')
-        if self.line(60) != '{}\n': raise RuntimeError(f'the process that should check files does not start: {sys.executable} -c {code!r}')
+        if self.line(300) != '{}\n': raise RuntimeError(f'the process that should check files does not start: {sys.executable} -c {code!r}')
     def line(self, limit):
         "The next line from the process, '' if it has ended; it is killed after `limit` seconds"
         self.late = False

@@ -71,8 +71,16 @@ def outcome(
 # %% ../../nbs/video/186_jobs.ipynb #ead4aaf9
 _fork = sys.platform == 'linux'
 
+def _interruptible():
+    "The first SIGINT raises `KeyboardInterrupt`, whatever the program that was forked does with it; a second must not disturb the cleaning up"
+    def once(number, frame):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, once)
+
 def _serve(fn, conn, other):
     "In a worker: take jobs and answer each, until the pipe closes"
+    _interruptible()
     other.close()
     if not _fork: cv2.setNumThreads(1)
     try:
@@ -117,7 +125,7 @@ class JobWorker:
         "Let an idle process end; interrupt a busy one, so that it removes what it has begun"
         self.conn.close()
         self.process.join(.5 if self.job is not None else 5)
-        if self.process.is_alive() and os.name != 'nt': os.kill(self.process.pid, signal.SIGINT); self.process.join(5)
+        if self.process.is_alive() and os.name != 'nt': os.kill(self.process.pid, signal.SIGINT); self.process.join(10)
         if self.process.is_alive(): self.process.kill(); self.process.join()
 
 # %% ../../nbs/video/186_jobs.ipynb #a07ad3ae

@@ -222,4 +222,5 @@ def video_files(
     path, # a folder
 )->list: # paths, sorted
     "All video files below `path`, by their extension"
-    return sorted(p for p in Path(path).rglob('*') if p.suffix.lower() in VIDEO_EXTS and p.is_file() and not p.name.startswith('.'))
+    found = (Path(d)/f for d,_,files in os.walk(path) for f in files)   # unlike `rglob` it does not mind a folder that vanishes meanwhile
+    return sorted(p for p in found if p.suffix.lower() in VIDEO_EXTS and p.name[0] != '.' and p.is_file())
