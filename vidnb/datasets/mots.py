@@ -24,7 +24,7 @@ from ..core.boxes import xyxy2xywh
 from ..core.environment import atomic_path
 from ..core.masks import check_rles, decode_masks, first_overlap, frame_mask_ious, join_labels, mask_areas, mask_boxes, mask_counts, mask_runs, paint_masks, pair_mask_ious, shared_pixels, split_labels, union_mask
 from .cocovid_files import cocovid, write_cocovid
-from .motchallenge import _open_zip, _text, read_seqinfo
+from .motchallenge import _decoded, _lacking, _open_zip, _text, read_seqinfo
 from ..metrics.mot import MOTMetrics, MOTScene, combine_mot, mot_scene, plot_hota
 from ..metrics.report import EvalReport
 
@@ -45,7 +45,7 @@ def _word_fault(name, text):
         if not cells: continue
         if len(cells) < 6: return f'{name}:{n} has {len(cells)} words separated by spaces; a mask needs frame, id, class, height, width and run lengths: {line.strip()[:80]!r}'
         for what,c in zip(MOTS_FILE_COLUMNS[:5], cells):
-            if not re.fullmatch(r'\d+(\.0*)?', c): return f'{name}:{n}: {what} is {c!r}; it is a whole number, 0 or more'
+            if not re.fullmatch(r'[0-9]+(\.0*)?', c) or float(c) > 2**53: return f'{name}:{n}: {what} is {c!r:.80}; it is a whole number, 0 or more' + (' and below 2^53' if c.isdecimal() else '')
 
 def mots_rles(
     df, # table with height, width and rle
@@ -89,7 +89,7 @@ def parse_mots(
         df = pd.read_csv(io.StringIO(text), sep=r'\s+', header=None, dtype={5: str}, na_filter=False, quoting=csv.QUOTE_NONE).iloc[:,:6]
         df.columns = MOTS_FILE_COLUMNS
         whole = df[list(MOTS_FILE_COLUMNS[:5])].to_numpy(float)
-        if (whole < 0).any() or (whole != np.floor(whole)).any(): raise ValueError
+        if not ((whole >= 0) & (whole <= 2**53) & (whole == np.floor(whole))).all(): raise ValueError
     except (ValueError, pd.errors.ParserError): raise ValueError(_word_fault(name, text) or f'{name}: its lines have different numbers of words') from None
     df = df.astype(types)
     _check_masks(df, name, lambda k: _line(text, int(k)))
@@ -101,7 +101,7 @@ def read_mots(
 )->pd.DataFrame: # columns frame, id, cls, height, width (int64), rle (str)
     "Truth or result of one sequence; `FileNotFoundError` and `ValueError` name the file, and the line"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
+    if not path.is_file(): raise FileNotFoundError(_lacking(path))
     return parse_mots(_text(path), path)
 
 # %% ../../nbs/datasets/357_mots.ipynb #2886fa31
@@ -175,8 +175,10 @@ def show_mots(
 def _members(path):
     "Readers of the text files of a zip"
     def reader(n):
-        with _open_zip(path) as z: return parse_mots(z.read(n).decode('utf-8-sig'), f'{path}/{n}')
-    with _open_zip(path) as z: return {Path(n).stem: (lambda n=n: reader(n)) for n in sorted(z.namelist()) if n.endswith('.txt')}
+        with _open_zip(path) as z: return parse_mots(_decoded(z.read(n), f'{path}/{n}'), f'{path}/{n}')
+    with _open_zip(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.txt') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
+    if twice := [n for n in names if [Path(o).stem for o in names].count(Path(n).stem) > 1]: raise ValueError(f'{path} has two files for {Path(twice[0]).stem}: {twice[0]} and {twice[1]}')
+    return {Path(n).stem: (lambda n=n: reader(n)) for n in names}
 
 def _stem(p): return p.name.split('.')[0]
 
@@ -189,7 +191,7 @@ def find_mots(
     if path.is_file(): return _members(path) if zipfile.is_zipfile(path) else {path.parent.parent.name if path.name == 'gt.txt' else _stem(path): lambda: read_mots(path)}
     texts = {p.parent.parent.resolve().name: p for p in sorted({*path.glob('gt/gt.txt'), *path.glob('*/gt/gt.txt')})}
     for sub in ('label_02', 'instances_txt', 'data', '.'):
-        texts = texts or {_stem(p): p for p in sorted({*(path/sub).glob('*.txt'), *(path/sub).glob('*.txt.gz')})}
+        texts = texts or {_stem(p): p for p in sorted({*(path/sub).glob('*.txt'), *(path/sub).glob('*.txt.gz')}) if p.name[0] != '.'}
     if texts: return {n: (lambda p=p: read_mots(p)) for n,p in texts.items()}
     for sub in ('instances', 'data', '.'):
         if folders := sorted({p.parent for p in (path/sub).glob('*/*.png')}): return {p.name: (lambda p=p: read_mots_png(p)) for p in folders}

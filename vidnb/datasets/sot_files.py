@@ -28,6 +28,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ..core.environment import atomic_path
+from .cocovid_files import check_entries
+from .motchallenge import _float
 
 # %% ../../nbs/datasets/360_sot_files.ipynb #c532b35d
 _archives = {}   # (process, path) -> (its size and time, the open zip)
@@ -89,9 +91,9 @@ def _fault(name, text, sizes):
     for n,line in enumerate(text.splitlines(), 1):
         if not (cells := line.translate(_spaces).split()): continue
         for c in cells:
-            try: v = float(c)
-            except ValueError: return f'{name}:{n}: {c!r} is no number' + ('; a line that begins with m is a mask, as VOT has them from 2020 on' if c[0] == 'm' else '')
-            if np.isinf(v): return f'{name}:{n}: {c!r} is no coordinate'
+            try: v = _float(c)
+            except ValueError: return f'{name}:{n}: {c!r:.80} is no number' + ('; a line that begins with m is a mask, as VOT has them from 2020 on' if c[0] == 'm' else '')
+            if abs(v) >= 1e100: return f'{name}:{n}: {c!r} is no coordinate'
         if len(cells) == 1 not in sizes: return f'{name}:{n} has one number; is this a result of VOT? Then `read_vot_trajectory` reads it, and a report of it needs a benchmark such as vot2019'
         if len(cells) not in sizes: return f'{name}:{n} has {len(cells)} numbers; expected are {" or ".join(map(str, sizes))}: {line.strip()[:80]!r}'
         if 1 not in sizes and len(cells) != (want := want or len(cells)): return f'{name}:{n} has {len(cells)} numbers; the lines before it have {want}'
@@ -107,7 +109,7 @@ def parse_sot_boxes(
     a = _table(text)
     if a is not None and a.shape[1] in (4, 8):
         nan = np.isnan(a)
-        if not np.isinf(a).any() and (nan.all(1) == nan.any(1)).all(): return a
+        if not (np.abs(a) >= 1e100).any() and (nan.all(1) == nan.any(1)).all(): return a
     raise ValueError(_fault(name, text, (4, 8)) or f'{name}: its lines are not read as boxes')
 
 def read_sot_boxes(
@@ -174,7 +176,7 @@ def parse_vot_trajectory(
     if a is not None:
         k = (~np.isnan(a)).sum(1)
         code = np.where(k == 1, a[:,0], -1.)
-        if np.isin(k, (1, 4, 8)).all() and np.isin(code[k == 1], (0, 1, 2)).all() and not np.isinf(a).any() and all(np.isnan(a[k == n, n:]).all() for n in (1, 4, 8)):
+        if np.isin(k, (1, 4, 8)).all() and np.isin(code[k == 1], (0, 1, 2)).all() and not (np.abs(a) >= 1e100).any() and all(np.isnan(a[k == n, n:]).all() for n in (1, 4, 8)):
             regions = a[:,:8 if (k == 8).any() else 4]
             if (k == 8).any(): regions[k == 4] = rect_corners(regions[k == 4, :4])
             regions[k == 1] = np.nan
@@ -265,9 +267,9 @@ def read_nfs(
     every:int=1, # take every how manieth line
 )->pd.DataFrame: # columns `NFS_COLUMNS`; corners float64, frame as the file counts, flags bool, label without its quotes
     "Truth of a sequence of Need for Speed; `ValueError` names the line that is no box"
-    text = file_text(path)
-    pattern = re.compile(r'^[ \t]*(-?\d+)' + r'[ \t]+(-?[\d.]+)'*4 + r'[ \t]+(\d+)' + r'[ \t]+([01])'*3 + r'[ \t]+"([^"\n]*)"[ \t]*$', re.M)
-    rows, lines = pattern.findall(text.replace('\r', '')), [(n,l) for n,l in enumerate(text.splitlines(), 1) if l.strip()]
+    text = re.sub(r'\r\n?', '\n', file_text(path))
+    pattern = re.compile(r'^[ \t]*(-?[0-9]{1,18})' + r'[ \t]+(-?[0-9]+(?:\.[0-9]*)?|-?\.[0-9]+)'*4 + r'[ \t]+([0-9]{1,18})' + r'[ \t]+([01])'*3 + r'[ \t]+"([^"\n]*)"[ \t]*$', re.M)
+    rows, lines = pattern.findall(text), [(n,l) for n,l in enumerate(text.split('\n'), 1) if l.strip()]
     if len(rows) != len(lines):
         n,line = next((n,l) for n,l in lines if not pattern.match(l))
         raise ValueError(f'{path}:{n} is no line of NFS, which has {" ".join(NFS_COLUMNS[:-1])} "label": {line.strip()[:80]!r}')
@@ -296,7 +298,9 @@ def read_otb_json(
         try: boxes = np.array(r['res'], np.float64).reshape(-1, 4)
         except (TypeError, ValueError): raise ValueError(f'{path}: run {i}: res is no list of boxes x, y, w, h') from None
         if len(boxes) != len(r['res']): raise ValueError(f'{path}: run {i}: res is no list of boxes x, y, w, h')
-        out.append(dict(boxes=boxes, start=int(r.get('startFrame', 1)) - 1, tracker=r.get('tracker'), sequence=r.get('seqName'), kind=r.get('evalType'), fps=r.get('fps')))
+        check_entries([r], dict(startFrame='whole?'), f'{path}: run {i}')
+        if (np.abs(boxes) >= 1e100).any(): raise ValueError(f'{path}: run {i}: res has a number that is no coordinate')
+        out.append(dict(boxes=boxes, start=int(r.get('startFrame') or 1) - 1, tracker=r.get('tracker'), sequence=r.get('seqName'), kind=r.get('evalType'), fps=r.get('fps')))
     return out
 
 # %% ../../nbs/datasets/360_sot_files.ipynb #5ff18bd9
