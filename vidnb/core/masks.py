@@ -73,6 +73,7 @@ def _rle_of_polygons(s, height, width):
     if isinstance(s, (list, tuple)) and len(s) and isinstance(s[0], (int, float)): s = [s]
     if not isinstance(s, (list, tuple)) or not len(s) or any(len(p) < 6 or len(p)%2 for p in s): raise ValueError(f'no mask: {str(s)[:80]}; {_mask_forms}')
     if height is None or width is None: raise ValueError('polygons need height and width of the picture')
+    if not (0 < height < 1e6 and 0 < width < 1e6): raise ValueError(f'a picture of {width} x {height} pixels has no polygons')   # pycocotools does not come to an end on one without width
     if odd := [v for p in s for v in p if not abs(v) < 1e6]: raise ValueError(f'a polygon has a point at {odd[0]}, where no picture is')
     return coco_mask.merge(coco_mask.frPyObjects([list(p) for p in s], height, width))
 

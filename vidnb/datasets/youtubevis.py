@@ -71,7 +71,7 @@ def check_youtubevis(
         if a['video_id'] not in length: raise ValueError(f'{name}: object {a["id"]} is of video {a["video_id"]}, which is not there')
         if a['category_id'] not in known: raise ValueError(f'{name}: object {a["id"]} is of category {a["category_id"]}, which is not there')
         for k in ('segmentations', 'bboxes', 'areas'):
-            if k == 'bboxes': check_entries([dict(bbox=b) for b in a.get(k) or () if b], dict(bbox='box'), f'{name}: bboxes of object {a["id"]}')
+            if k == 'bboxes': check_entries([dict(bbox=b) for b in a.get(k) or () if b is not None], dict(bbox='box'), f'{name}: bboxes of object {a["id"]}')
             if k in a and len(a[k] or []) != length[a['video_id']]: raise ValueError(f'{name}: object {a["id"]} has {len(a[k] or [])} {k}; video {a["video_id"]} has {length[a["video_id"]]} frames, and a frame without a mask is null')
 
 # %% ../../nbs/datasets/380_youtubevis.ipynb #f2679d8d
