@@ -19,6 +19,7 @@ import shlex
 import sys
 import time
 import warnings
+from difflib import get_close_matches
 from pathlib import Path
 from . import __version__
 
@@ -422,7 +423,7 @@ _evals = _eval_tal,
 
 def _eval(sub, argv=()):
     from vidnb.function_commands import EVALUATIONS, add_evaluations
-    c = sub.add_parser('eval', help=f'measure files of results: {", ".join(["tal", *EVALUATIONS])}')
+    c = sub.add_parser('eval', help=f'measure files of results: {", ".join(["tal", *EVALUATIONS])}', epilog='`vidnb eval KIND --help` says what it reads. For example: vidnb eval mot --truth MOT17/train --pred results --out report')
     kinds = c.add_subparsers(dest='kind', required=True, metavar='KIND')
     for add in _evals:
         k, do = add(kinds)
@@ -464,7 +465,7 @@ def _errors(sub):
 # %% ../nbs/990_cli.ipynb #372be8b8
 def _convert(sub, argv=()):
     from vidnb.function_commands import CONVERTERS, add_converters
-    c = sub.add_parser('convert', help='turn the files of a benchmark into CocoVID', description=f'Converters: {", ".join(CONVERTERS)}')
+    c = sub.add_parser('convert', help='turn the files of a benchmark into CocoVID', epilog='`vidnb convert CONVERTER --help` says what it reads and writes. For example: vidnb convert mot2coco -i MOT17 -o annotations')
     add_converters(c.add_subparsers(dest='kind', required=True, metavar='CONVERTER'), argv)
     def do(a):
         for file in a.run(a): print(file)
@@ -472,13 +473,20 @@ def _convert(sub, argv=()):
     return c, do
 
 # %% ../nbs/990_cli.ipynb #b44267b0
+class _Parser(argparse.ArgumentParser):
+    "A parser that says which name was perhaps meant"
+    def error(self, message):
+        wrong, known = re.search(r"invalid choice: '([^']*)'", message), re.findall(r"'([\w-]+)'", message)[1:]
+        near = get_close_matches(wrong[1], known, 3, .6) if wrong else []
+        super().error(message + (f'; did you mean {" or ".join(near)}?' if near else ''))
+
 _commands = _demo, _predict, _train, _check, _prepare, _extract, _extract_features, _convert, _eval, _errors, _bench, _env
 
 def parser(
     argv=(), # arguments of the command line; options of the converter or evaluation among them are loaded, those of others are not
 )->argparse.ArgumentParser:
     "The commands and their options"
-    p = argparse.ArgumentParser(prog='vidnb', description='Recognise, localise, track, detect, segment and re-identify in video.')
+    p = _Parser(prog='vidnb', description='Recognise, localise, track, detect, segment and re-identify in video.')
     p.add_argument('--version', action='version', version=__version__)
     sub = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for add in _commands:
@@ -489,14 +497,26 @@ def parser(
 # %% ../nbs/990_cli.ipynb #93d67200
 _resumes = 'prepare', 'extract', 'extract-features', 'train'
 
+def _parsed(argv):
+    "The options of a command line; what a converter or an evaluation does not know is its own error, with the option that was perhaps meant"
+    if argv[:1] in (['convert'], ['eval']): argv = [re.sub('^--[a-z_]+', lambda m: m[0].replace('_', '-'), o) for o in argv]   # --split_train is --split-train
+    a, rest = (p := parser(argv)).parse_known_args(argv)
+    if not rest: return a
+    for name in (a.command, getattr(a, 'kind', None)):
+        p = next((o.choices[name] for o in p._actions if isinstance(o, argparse._SubParsersAction) and name in o.choices), p)
+    near = get_close_matches(rest[0], p._option_string_actions, 1)
+    p.error(f'unrecognized arguments: {" ".join(rest)}' + (f'; did you mean {near[0]}?' if near else ''))
+
 def main(
     argv=None, # arguments; None: those of the process
 )->int: # exit status
     "The `vidnb` command"
-    a = parser(argv := sys.argv[1:] if argv is None else argv).parse_args(argv)
+    a = _parsed(sys.argv[1:] if argv is None else list(argv))
     warnings.filterwarnings('ignore', message='`torch.jit', category=FutureWarning)  # fastai still uses what torch is about to retire
     try:
-        status = a.do(a)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(f'vidnb {a.command}: {message}', file=sys.stderr)   # one line, without the place in the code
+            status = a.do(a)
         sys.stdout.flush()
         return status
     except BrokenPipeError:   # `vidnb ... | head`: whoever read has seen enough, and Python shall not complain at its end

@@ -28,8 +28,11 @@ def _kind(p):
 
 def _default(value, several):
     "The default as a help says it"
-    if value is inspect.Parameter.empty or value is None or (several and not value): return ''
+    if value is inspect.Parameter.empty or value is None or value == '' or (several and not value): return ''
     return f' ({" ".join(map(str, value)) if several else value})'.replace('%', '%%')
+
+#: Further names of options, under which older tools know them
+_also = dict(iou_thr=('--iou-thresh',), lvis=('--lvis',))
 
 def add_options(
     parser, # of `argparse`
@@ -44,7 +47,7 @@ def add_options(
         note = (notes.get(name) or '').replace('%', '%%')
         if kind is bool and not several and p.default is None: parser.add_argument(f'--{flag}', dest=name, action=argparse.BooleanOptionalAction, default=None, help=note)
         elif kind is bool and not several: parser.add_argument(('--no-' if p.default else '--') + flag, dest=name, action='store_false' if p.default else 'store_true', help=note)
-        else: parser.add_argument(f'--{flag}', dest=name, type=kind, nargs='+' if several else None, default=None if must else p.default, required=must, help=note + _default(p.default, several))
+        else: parser.add_argument(f'--{flag}', *_also.get(name, ()), dest=name, type=kind, nargs='+' if several else None, default=None if must else p.default, required=must, help=note + _default(p.default, several))
 
 # %% ../nbs/970_function_commands.ipynb #366e853e
 _converters = {
@@ -83,8 +86,9 @@ def add_converters(
         if name not in argv: continue
         f = find_function(module, name)
         c.description = f.__doc__
-        c.add_argument('-i', '--input', required=True, metavar='DIR', help='folder or file of the benchmark')
-        c.add_argument('-o', '--output', required=True, metavar='DIR', help='folder to write to')
+        notes, (root, out, *_) = docments(f), inspect.signature(f).parameters
+        c.add_argument('-i', '--input', *_also.get(root, ()), required=True, metavar='PATH', help=(notes.get(root) or '').replace('%', '%%'))
+        c.add_argument('-o', '--output', required=True, metavar='DIR', help=(notes.get(out) or '').replace('%', '%%'))
         add_options(c, f, list(inspect.signature(f).parameters)[:2])
         c.set_defaults(run=lambda a, f=f: _written(f(a.input, a.output, **{n: getattr(a, n) for n in list(inspect.signature(f).parameters)[2:] if n != 'tell'})))
 

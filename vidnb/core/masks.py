@@ -72,15 +72,24 @@ def as_rle(
     "A mask of any form as compressed run lengths; `ValueError` for what is none"
     s = segmentation
     if isinstance(s, np.ndarray) and s.ndim == 2: return coco_mask.encode(np.asfortranarray(s != 0, np.uint8))
-    if isinstance(s, dict) and {'size', 'counts'} <= set(s):
-        size = [int(o) for o in s['size']]
-        if isinstance(c := s['counts'], (bytes, str)): return dict(size=size, counts=c.encode() if isinstance(c, str) else c)
-        if sum(c) != size[0]*size[1] or min(c, default=0) < 0: raise ValueError(f'counts of the mask add up to {sum(c)}, but it has {size[0]} x {size[1]} pixels')
-        return coco_mask.frPyObjects(dict(size=size, counts=list(c)), *size)
+    try: return _rle_of_counts(s) if isinstance(s, dict) and {'size', 'counts'} <= set(s) else _rle_of_polygons(s, height, width)
+    except (TypeError, OverflowError): raise ValueError(f'no mask: {str(segmentation)[:80]}; {_mask_forms}') from None   # a word where a number is due
+
+_mask_forms = 'it is run lengths with size and counts, polygons of three points or more, or an array (h,w)'
+
+def _rle_of_counts(s):
+    size, c = [int(o) for o in s['size']], s['counts']
+    if len(size) != 2 or min(size) < 0: raise ValueError(f'the size of a mask is {s["size"]!r:.60}; expected are height and width')
+    if isinstance(c, (bytes, str)): return dict(size=size, counts=c.encode() if isinstance(c, str) else c)
+    if sum(c) != size[0]*size[1] or min(c, default=0) < 0: raise ValueError(f'counts of the mask add up to {sum(c)}, but it has {size[0]} x {size[1]} pixels')
+    return coco_mask.frPyObjects(dict(size=size, counts=list(c)), *size)
+
+def _rle_of_polygons(s, height, width):
     if isinstance(s, (list, tuple)) and len(s) and isinstance(s[0], (int, float)): s = [s]
-    if not isinstance(s, (list, tuple)) or not len(s) or any(len(p) < 6 or len(p)%2 for p in s):
-        raise ValueError(f'no mask: {str(segmentation)[:80]}; it is run lengths with size and counts, polygons of three points or more, or an array (h,w)')
+    if not isinstance(s, (list, tuple)) or not len(s) or any(len(p) < 6 or len(p)%2 for p in s): raise ValueError(f'no mask: {str(s)[:80]}; {_mask_forms}')
     if height is None or width is None: raise ValueError('polygons need height and width of the picture')
+    if not (0 < height < 1e6 and 0 < width < 1e6): raise ValueError(f'a picture of {width} x {height} pixels has no polygons')   # pycocotools does not come to an end on one without width
+    if odd := [v for p in s for v in p if not abs(v) < 1e6]: raise ValueError(f'a polygon has a point at {odd[0]}, where no picture is')
     return coco_mask.merge(coco_mask.frPyObjects([list(p) for p in s], height, width))
 
 # %% ../../nbs/core/014_masks.ipynb #3d9c2edf

@@ -22,7 +22,7 @@ import pandas as pd
 from PIL import Image
 from ..core.environment import atomic_path, progress
 from .motchallenge import _open_zip
-from .cocovid_files import cocovid, write_cocovid
+from .cocovid_files import check_entries, cocovid, write_cocovid
 from ..metrics.mot_classes import MOTClassMetrics, class_scene
 
 # %% ../../nbs/datasets/354_bdd100k.ipynb #e4b7ea23
@@ -35,7 +35,7 @@ _flags, _corners = ('crowd', 'occluded', 'truncated'), ['x1', 'y1', 'x2', 'y2']
 def _json(raw, name):
     "The list of pictures in a json file, plain or gzip"
     try: data = json.loads((gzip.decompress(raw) if raw[:2] == b'\x1f\x8b' else raw).decode('utf-8-sig'))
-    except (EOFError, OSError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f'{name} is no json file: {e}') from None
+    except (EOFError, OSError, zlib.error, UnicodeDecodeError, RecursionError, json.JSONDecodeError) as e: raise ValueError(f'{name} is no json file: {e}') from None
     if isinstance(data, dict): data = data.get('frames')
     if not isinstance(data, list): raise ValueError(f'{name} holds no list of pictures')
     return data
@@ -44,14 +44,19 @@ def _index(picture): return picture.get('index', picture.get('frameIndex'))
 
 def _check(data, name):
     "`ValueError` for the first picture or label that is none"
+    check_entries(data, dict(name='text?', videoName='text?', index='whole?', frameIndex='whole?', labels='list?'), name)
     for k,p in enumerate(data):
-        if not isinstance(p, dict) or not isinstance(_index(p), int): raise ValueError(f'{name}: picture {k} has no index or frameIndex that is a whole number')
+        if not isinstance(_index(p), int) or isinstance(_index(p), bool): raise ValueError(f'{name}: picture {k} has no index or frameIndex that is a whole number')
+        where = f'{name}: picture {p.get("name", k)}, label'
+        check_entries(p.get('labels') or [], dict(id='id', score='number?'), where)
         for n,o in enumerate(p.get('labels') or []):
             where = f'{name}: picture {p.get("name", k)}, label {n}'
+            for c in ('box2d', 'attributes'):
+                if not isinstance(o.get(c) or {}, dict): raise ValueError(f'{where}: {c} is {o[c]!r:.60}; expected a dict')
             if o.get('category') not in BDD_CLASSES.values(): raise ValueError(f'{where}: category is {o.get("category")!r}; known are {", ".join(BDD_CLASSES.values())}')
-            if not str(o.get('id', '')).isdecimal(): raise ValueError(f'{where}: id is {o.get("id")!r}; expected digits')
+            if not str(o.get('id', '')).isdecimal() or int(o['id']) >= 2**63: raise ValueError(f'{where}: id is {o.get("id")!r}; expected digits of a number below 2^63')
             box = o.get('box2d') or {}
-            bad = [c for c in _corners if not isinstance(box.get(c), (int, float)) or not np.isfinite(box[c])]
+            bad = [c for c in _corners if type(box.get(c)) not in (int, float) or not abs(box[c]) < 1e100]
             if bad: raise ValueError(f'{where}: {bad[0]} of box2d is {box.get(bad[0])!r}; expected a number')
 
 # %% ../../nbs/datasets/354_bdd100k.ipynb #8fba6906
@@ -68,7 +73,7 @@ def _tables(data, name):
     who, what, none = [o['id'] for o in rows], [o['category'] for o in rows], {}
     box = np.array([(b['x1'], b['y1'], b['x2'], b['y2']) for b in (o['box2d'] for o in rows)]).reshape(-1, 4)
     ids = np.array([int(o) for o in who], np.int64)
-    if rows and (not set(map(type, who)) <= {str, int} or ids.min() < 0 or not set(what) <= set(BDD_CLASSES.values()) or box.dtype.kind not in 'iuf' or not np.isfinite(box).all()): raise ValueError(f'{name} has a label that is none')
+    if rows and (not set(map(type, who)) <= {str, int} or ids.min() < 0 or not set(what) <= set(BDD_CLASSES.values()) or box.dtype.kind not in 'iuf' or not (abs(box) < 1e100).all()): raise ValueError(f'{name} has a label that is none')
     labels = pd.DataFrame(dict(image=np.repeat(np.arange(len(each)), [len(o) for o in each]), id=ids, category=pd.Series(what, dtype=object), **dict(zip(_corners, box.astype(float).T))))
     had = [o.get('attributes') or none for o in rows]
     for c in _flags: labels[c] = np.array([bool(a.get(c.capitalize()) or a.get(c)) for a in had], bool)
@@ -82,9 +87,9 @@ def parse_bdd100k(
 )->tuple: # (pictures: video, index, name; labels: image, id, category, x1, y1, x2, y2, crowd, occluded, truncated, and score where there is one)
     "Pictures in the order of their index, and their labels; `ValueError` names the picture and the label that is none"
     try: return _tables(data, name)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
         _check(data, name)
-        raise
+        raise e if isinstance(e, ValueError) else ValueError(f'{name} is not as BDD100K has it: {type(e).__name__}: {e}') from None
 
 def read_bdd100k(
     path, # json file, plain or gzip
@@ -130,7 +135,7 @@ def find_bdd(
         return {stem(n): (lambda n=n: member(n)) for n in names}
     if path.is_file(): return _videos(path, stem(path))
     home = path/'data' if (path/'data').is_dir() else path
-    files = sorted({*home.glob('*.json'), *home.glob('*.json.gz')})
+    files = sorted(p for p in {*home.glob('*.json'), *home.glob('*.json.gz')} if p.name[0] != '.')
     if not files: raise ValueError(f'{path} has no video: there is no json file in it')
     return {stem(p): (lambda p=p: read_bdd100k(p)) for p in files}
 

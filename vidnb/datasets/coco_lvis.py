@@ -14,7 +14,8 @@ import json
 from pathlib import Path
 import numpy as np
 from ..core.masks import as_rle, frame_mask_ious
-from .cocovid_files import read_cocovid, write_cocovid
+from .cocovid_files import check_entries, read_cocovid, write_cocovid
+from .motchallenge import _text
 
 # %% ../../nbs/datasets/355_coco_lvis.ipynb #906c3f0e
 def _class_map(coco, lvis, mapping, path):
@@ -28,9 +29,21 @@ def _class_map(coco, lvis, mapping, path):
         if m['synset'] in of: out[c['id']] = of[m['synset']]
     return out
 
-def _masks(anns, images):
+def _read_mapping(path):
+    "{name of a class of COCO: dict with its synset}"
+    if not Path(path).is_file(): raise FileNotFoundError(f'{path} is not there')
+    try: mapping = json.loads(_text(path))
+    except (RecursionError, json.JSONDecodeError) as e: raise ValueError(f'{path} is no json file: {e}') from None
+    if not isinstance(mapping, dict): raise ValueError(f'{path} holds a {type(mapping).__name__}; expected is {{name in COCO: {{coco_cat_id, synset}}}}')
+    check_entries([*mapping.values()], dict(synset='text', coco_cat_id='whole?'), path)
+    return mapping
+
+def _masks(anns, images, path):
     "Pictures and run lengths of annotations"
-    return np.array([a['image_id'] for a in anns], np.int64), [as_rle(a['segmentation'], images[a['image_id']]['height'], images[a['image_id']]['width']) for a in anns]
+    def one(a):
+        try: return as_rle(a.get('segmentation'), images[a['image_id']]['height'], images[a['image_id']]['width'])
+        except ValueError as e: raise ValueError(f'{path}: annotation {a["id"]}: {e}') from None
+    return np.array([a['image_id'] for a in anns], np.int64), [one(a) for a in anns]
 
 # %% ../../nbs/datasets/355_coco_lvis.ipynb #7f2f5f72
 def merge_coco_with_lvis(
@@ -42,14 +55,16 @@ def merge_coco_with_lvis(
     tell=print, # function of a line about what was added and left out
 )->list: # the file that was written
     "LVIS with the objects of COCO that it lacks"
+    kinds = dict(images=dict(id='whole', height='whole', width='whole'), annotations=dict(id='whole', image_id='whole', category_id='id'), categories=dict(id='id'))
     big = read_cocovid(lvis, need := ('images', 'annotations', 'categories'))
     if not coco or not mapping: raise ValueError(f'{"coco" if not coco else "mapping"} is missing: merging needs the files of LVIS, COCO and of classes')
     small = read_cocovid(coco, need)
-    if not Path(mapping).is_file(): raise FileNotFoundError(f'{mapping} is not there')
-    classes, images = _class_map(small, big, json.loads(Path(mapping).read_text()), mapping), {o['id']: o for o in small['images']}
+    for path,data in ((lvis, big), (coco, small)):
+        for k,of in kinds.items(): check_entries(data[k], of | (dict(name='text') if path == coco and k == 'categories' else {}), f'{path}: {k}')
+    classes, images = _class_map(small, big, _read_mapping(mapping), mapping), {o['id']: o for o in small['images']}
     both = {a['image_id'] for a in big['annotations']} & set(images)
     mine, theirs = ([a for a in o['annotations'] if a['image_id'] in both] for o in (small, big))
-    i, _, iou = frame_mask_ious(*_masks(mine, images), *_masks(theirs, images))
+    i, _, iou = frame_mask_ious(*_masks(mine, images, coco), *_masks(theirs, images, lvis))
     known, same = np.array([a['category_id'] in classes for a in mine], bool), np.zeros(len(mine), bool)
     same[i[iou > iou_thr]] = True
     first = 1 + max((a['id'] for a in big['annotations']), default=0)

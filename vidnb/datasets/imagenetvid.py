@@ -13,6 +13,7 @@ __all__ = ['IMAGENET_VID_CLASSES', 'parse_vid_xml', 'read_vid_list', 'read_image
 # %% ../../nbs/datasets/370_imagenetvid.ipynb #6ac48c01
 import io
 import json
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -20,8 +21,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 from ..core.environment import atomic_path, progress
-from .cocovid_files import cocovid, write_cocovid
-from .motchallenge import _open_zip, _text
+from .cocovid_files import check_entries, cocovid, write_cocovid
+from .motchallenge import _decoded, _float, _open_zip, _text
 
 # %% ../../nbs/datasets/370_imagenetvid.ipynb #ed2600af
 #: The 30 classes of ImageNet VID: {WordNet number: name}, in the order of their numbers from 1
@@ -47,6 +48,7 @@ def parse_vid_xml(
         except (KeyError, TypeError, ValueError): raise ValueError(f'{name}: object {k} has no bndbox of four whole numbers') from None
         if x2 < x1 or y2 < y1: raise ValueError(f'{name}: object {k} ends before it begins: x {x1} to {x2}, y {y1} to {y2}')
         if not has.get('name'): raise ValueError(f'{name}: object {k} has no name')
+        if not re.fullmatch(r'\s*-?[0-9]{1,18}\s*', has.get('trackid') or '0'): raise ValueError(f'{name}: object {k} has the trackid {has["trackid"]!r:.60}; it is a whole number')
         rows.append((int(has.get('trackid') or k), has['name'], x1, y1, x2-x1, y2-y1, has.get('occluded') == '1', has.get('generated') == '1'))
     return *size, rows
 
@@ -59,9 +61,10 @@ def read_vid_list(
 )->dict: # {video: (length, frames for training, from 0)}
     "Videos of a list of ImageNet VID; `ValueError` names the line"
     out = {}
-    for n,line in enumerate(Path(path).read_text('utf-8-sig').splitlines(), 1):
+    for n,line in enumerate(_text(path).splitlines(), 1):
         if not (cells := line.split()): continue
         if len(cells) != 4 or not all(c.isdigit() for c in cells[1:]): raise ValueError(f'{path}:{n} is {line[:80]!r}; it is a video and three whole numbers')
+        if int(cells[3]) > 10**7: raise ValueError(f'{path}:{n}: {cells[0]} has {cells[3]} frames; no video is so long')
         length, frames = out.setdefault(cells[0], (int(cells[3]), []))
         if length != int(cells[3]): raise ValueError(f'{path}:{n}: {cells[0]} has {cells[3]} frames, and {length} in an earlier line')
         if int(cells[2]) > length: raise ValueError(f'{path}:{n}: frame {cells[2]} of a video of {length}')
@@ -193,7 +196,7 @@ def imagenet2coco_det(
     if not (base/'train').is_dir(): raise FileNotFoundError(f'{base/"train"} is not there')
     names = _find_list(root, 'DET_train_30classes.txt')
     if names is None: raise FileNotFoundError(f'{root} has no DET_train_30classes.txt in ImageSets/VID or Lists')
-    listed = list(dict.fromkeys(o.split()[0] for o in names.read_text('utf-8-sig').splitlines() if o.strip()))
+    listed = list(dict.fromkeys(o.split()[0] for o in _text(names).splitlines() if o.strip()))
     known, frames, rows = set(listed), [], []
     every = listed + [n for n in (p.relative_to(base).with_suffix('').as_posix() for p in sorted((base/'train').rglob('*.xml'))) if n not in known]
     for n in progress(every, desc='ImageNet DET'):
@@ -219,29 +222,31 @@ _columns = ['image_id', 'category_id', 'score', 'x', 'y', 'w', 'h']
 def _checked_results(df, name, line):
     "The table with its kinds of numbers; `ValueError` names the line or entry that has none"
     values = df[_columns].to_numpy(float) if len(df) else np.zeros((0,7))
-    if len(bad := np.flatnonzero(~np.isfinite(values).all(1))): raise ValueError(f'{name}{line(bad[0])}: {dict(zip(_columns, values[bad[0]].tolist()))} has a number that is none')
-    if len(bad := np.flatnonzero((values[:,:2] != np.floor(values[:,:2])).any(1))): raise ValueError(f'{name}{line(bad[0])}: picture and class are whole numbers, not {values[bad[0],0]:g} and {values[bad[0],1]:g}')
+    if len(bad := np.flatnonzero(~(abs(values) < 1e100).all(1))): raise ValueError(f'{name}{line(bad[0])}: {dict(zip(_columns, values[bad[0]].tolist()))} has a number that is none')
+    if len(bad := np.flatnonzero(((values[:,:2] != np.floor(values[:,:2])) | (abs(values[:,:2]) > 2**53)).any(1))): raise ValueError(f'{name}{line(bad[0])}: picture and class are whole numbers below 2^53, not {values[bad[0],0]:g} and {values[bad[0],1]:g}')
     if len(bad := np.flatnonzero((values[:,5:] < 0).any(1))): raise ValueError(f'{name}{line(bad[0])}: a box of width {values[bad[0],5]:g} and height {values[bad[0],6]:g}')
     return pd.DataFrame(values, columns=_columns).astype(dict(image_id=np.int64, category_id=np.int64))
 
 def _from_lines(text, name):
-    try: df = pd.read_csv(io.StringIO(text.replace(',', ' ')), sep=r'\s+', header=None, dtype=float, names=range(7)) if text.strip() else pd.DataFrame(columns=range(7), dtype=float)
+    text = text.replace(',', ' ')
+    try: df = pd.read_csv(io.StringIO(text), sep=r'\s+', header=None, dtype=float) if text.strip() else pd.DataFrame(columns=range(7), dtype=float)
     except (ValueError, pd.errors.ParserError): df = None
-    if df is None or df.isna().any(axis=None):
+    if df is None or df.shape[1] != 7 or df.isna().any(axis=None):
         for n,o in enumerate(text.splitlines(), 1):
-            try: ok = not o.strip() or len([float(c) for c in o.replace(',', ' ').split()]) == 7
+            try: ok = not o.strip() or len([_float(c) for c in o.split()]) == 7
             except ValueError: ok = False
             if not ok: raise ValueError(f'{name}:{n} is {o[:80]!r}; a line has seven numbers: picture, class, score, xmin, ymin, xmax, ymax')
+        if df is None: raise ValueError(f'{name}: its lines are not read as boxes')
     out = pd.DataFrame(dict(zip(_columns, (df[0], df[1], df[2], df[3], df[4], df[5]-df[3], df[6]-df[4]))))
-    return _checked_results(out, name, lambda k: f':{k+1}')
+    return _checked_results(out, name, lambda k: f':{[n for n,o in enumerate(text.splitlines(), 1) if o.strip()][k]}')
 
 def _from_entries(rows, name):
     if not isinstance(rows, list): raise ValueError(f'{name} holds a {type(rows).__name__}; results are a list of boxes')
     for k,r in enumerate(rows):
         if not isinstance(r, dict) or not r.keys() >= {'image_id', 'category_id', 'bbox', 'score'}: raise ValueError(f'{name}: entry {k} has {", ".join(r) if isinstance(r, dict) else str(r)[:60]}; a box has image_id, category_id, bbox and score')
-        if np.shape(r['bbox']) != (4,): raise ValueError(f'{name}: entry {k} has the bbox {r["bbox"]}; it is x, y, w, h')
-    try: table = np.array([(r['image_id'], r['category_id'], r['score'], *r['bbox']) for r in rows], float).reshape(-1, 7)
-    except (TypeError, ValueError): raise ValueError(f'{name} has an entry that is no number') from None
+        if not isinstance(r['bbox'], list) or len(r['bbox']) != 4: raise ValueError(f'{name}: entry {k} has the bbox {r["bbox"]}; it is x, y, w, h')
+    check_entries(rows, dict(image_id='whole', category_id='whole', score='number', bbox='box'), name)
+    table = np.array([(r['image_id'], r['category_id'], r['score'], *r['bbox']) for r in rows], float).reshape(-1, 7)
     return _checked_results(pd.DataFrame(table, columns=_columns), name, lambda k: f': entry {k}')
 
 # %% ../../nbs/datasets/370_imagenetvid.ipynb #9e127e3e
@@ -252,13 +257,13 @@ def read_vid_results(
     path = Path(path)
     if path.is_file() and zipfile.is_zipfile(path):
         with _open_zip(path) as z:
-            if len(names := [n for n in z.namelist() if n.endswith(('.json', '.txt'))]) != 1: raise ValueError(f'{path} has {len(names)} result files in it; it should have one')
-            text, name = z.read(names[0]).decode('utf-8-sig'), f'{path}/{names[0]}'
+            if len(names := [n for n in z.namelist() if n.endswith(('.json', '.txt')) and '__MACOSX' not in n]) != 1: raise ValueError(f'{path} has {len(names)} result files in it; it should have one')
+            text, name = _decoded(z.read(names[0]), f'{path}/{names[0]}'), f'{path}/{names[0]}'
     elif not path.is_file(): raise FileNotFoundError(f'{path} is ' + ('a folder; a file is read here' if path.is_dir() else 'not there'))
     else: text, name = _text(path), str(path)
     if not text.lstrip().startswith(('[', '{')): return _from_lines(text, name)
     try: return _from_entries(json.loads(text), name)
-    except json.JSONDecodeError as e: raise ValueError(f'{name} is no json file: {e}') from None
+    except (RecursionError, json.JSONDecodeError) as e: raise ValueError(f'{name} is no json file: {e}') from None
 
 # %% ../../nbs/datasets/370_imagenetvid.ipynb #997a245d
 def write_vid_results(

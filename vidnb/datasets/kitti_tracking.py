@@ -18,7 +18,7 @@ import pandas as pd
 from PIL import Image
 from ..core.environment import atomic_path, progress
 from .cocovid_files import cocovid, write_cocovid
-from .motchallenge import MotFile, find_results
+from .motchallenge import MotFile, _check_twice, _float, _length_by_boxes, _most, _text, find_results
 from ..metrics.mot_classes import MOTClassMetrics, class_scene
 
 # %% ../../nbs/datasets/352_kitti_tracking.ipynb #9c359f93
@@ -39,10 +39,10 @@ def _first_fault(name, text):
             if what == 'type':
                 if c.lower() not in _types: return f'{name}:{n}: type is {c!r}; known are {", ".join(KITTI_CLASSES.values())}'
                 continue
-            try: v = float(c)
-            except ValueError: return f'{name}:{n}: {what} is {c!r}, which is no number'
-            if not np.isfinite(v): return f'{name}:{n}: {what} is {c!r}'
-            if what in _whole and v != int(v): return f'{name}:{n}: {what} is {c}; it is a whole number'
+            try: v = _float(c)
+            except ValueError: return f'{name}:{n}: {what} is {c!r:.80}, which is no number'
+            if not abs(v) < _most: return f'{name}:{n}: {what} is {c!r}'
+            if what in _whole and (v != int(v) or abs(v) > 2**53): return f'{name}:{n}: {what} is {c}; it is a whole number' + (' below 2^53' if v == int(v) else '')
             if what == 'frame' and v < 0: return f'{name}:{n}: frame is {c}; frames count from 0'
 
 # %% ../../nbs/datasets/352_kitti_tracking.ipynb #a3c2c4d1
@@ -57,7 +57,7 @@ def parse_kitti(
         if df.shape[1] not in (17, 18): raise ValueError
         df.columns = KITTI_COLUMNS[:df.shape[1]]
         number = df.drop(columns='type').to_numpy()
-        if np.isfinite(number).all() and (number[:,:2] == np.floor(number[:,:2])).all() and (number[:,0] >= 0).all() and all(n.lower() in _types for n in df.type.unique()):
+        if (abs(number) < _most).all() and (number[:,:2] == np.floor(number[:,:2])).all() and (abs(number[:,:2]) <= 2**53).all() and (number[:,0] >= 0).all() and all(n.lower() in _types for n in df.type.unique()):
             return df.astype({c: np.int64 for c in _whole})
     except (ValueError, pd.errors.ParserError): pass
     raise ValueError(_first_fault(name, text) or f'{name}: its lines have different numbers of columns')
@@ -88,7 +88,7 @@ def write_kitti_tracking(
 # %% ../../nbs/datasets/352_kitti_tracking.ipynb #a00a6147
 def _seqmap(path):
     "{sequence: number of frames} of a list in which each line is: name, a word, first frame, number of frames"
-    rows = [o.split() for o in Path(path).read_text().splitlines() if o.strip()]
+    rows = [o.split() for o in _text(path).splitlines() if o.strip()]
     if odd := [n for n,o in enumerate(rows, 1) if len(o) < 4 or not o[3].isdecimal()]: raise ValueError(f'{path}: entry {odd[0]} is {" ".join(rows[odd[0]-1])!r}; expected: name, a word, first frame, number of frames')
     return {o[0]: int(o[3]) for o in rows}
 
@@ -121,11 +121,12 @@ def kitti2coco(
     for name,(file,length) in progress(find_kitti(root, seqmap).items(), desc='KITTI'):
         df, pictures = _table(file), Path(root)/'image_02'/name
         names = sorted(p.name for p in pictures.glob('*.png')) if pictures.is_dir() else []
-        n = len(names) or length or (int(df.frame.max())+1 if len(df) else 0)
+        n = len(names) or length or _length_by_boxes(file, df, 0)
         if names: size = Image.open(pictures/names[0]).size
         elif width and height: size = width, height
         else: raise ValueError(f'{pictures} has no pictures to tell the size of; give width and height')
         if len(late := np.flatnonzero(df.frame >= n)): raise ValueError(f'{file}:{file.line(late[0])}: frame is {df.frame[late[0]]}; the sequence ends with frame {n-1}')
+        _check_twice(file, df, df.id >= 0)
         frames.append(pd.DataFrame(dict(video=name, file_name=[f'image_02/{name}/{k}' for k in names or (f'{o:06d}.png' for o in range(n))], width=size[0], height=size[1])))
         boxes.append(df.assign(image=df.frame + first))
         first += n

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from ..core.environment import atomic_path, progress
-from .cocovid_files import cocovid, read_cocovid, write_cocovid
-from .motchallenge import MOT_CLASSES, MotFile, mot_fault, read_seqinfo, write_mot, _read_side
+from .cocovid_files import check_entries, cocovid, read_cocovid, write_cocovid
+from .motchallenge import MOT_CLASSES, MotFile, mot_fault, read_seqinfo, write_mot, _read_side, _text
 
 # %% ../../nbs/datasets/351_mot_converters.ipynb #dcddaed5
 def _images(seq, digits, tell):
@@ -153,7 +153,7 @@ def sportsmot2coco(
     home = root/'dataset' if (root/'dataset').is_dir() else root
     if sport is not None:
         if not (listed := root/'splits_txt'/f'{sport}.txt').is_file(): raise ValueError(f'{listed} is not there; sports are {", ".join(sorted(p.stem for p in listed.parent.glob("*.txt") if p.stem not in ("train", "val", "test"))) or "not listed"}')
-        only = set(listed.read_text().split())
+        only = set(_text(listed).split())
     for split in ('train', 'val', 'test'):
         if (home/split).is_dir(): files += _subset([home/split], f'{split}_{sport}' if sport else split, out, truth=split != 'test', tell=tell, only=only)
     if not files: raise ValueError(f'{home} has none of train, val and test')
@@ -163,19 +163,18 @@ def sportsmot2coco(
 def _odgt(path):
     "Records of an odgt file; `ValueError` names the line that is none"
     if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
-    for n,line in enumerate(path.read_text(encoding='utf-8-sig').splitlines(), 1):
+    for n,line in enumerate(_text(path).splitlines(), 1):
         if not line.strip(): continue
         try: record = json.loads(line)
         except json.JSONDecodeError as e: raise ValueError(f'{path}:{n} is no json: {e}') from None
         if not isinstance(record, dict) or not {'ID', 'gtboxes'} <= set(record): raise ValueError(f'{path}:{n} has no ID and gtboxes')
-        for k,b in enumerate(record['gtboxes']):
-            for key in ('fbox', 'vbox'):
-                if np.shape(b.get(key)) != (4,): raise ValueError(f'{path}:{n}: {key} of box {k} of {record["ID"]} is {b.get(key)}; expected x, y, w, h')
+        check_entries([record], dict(ID='text'), f'{path}:{n}')
+        check_entries(record['gtboxes'], dict(fbox='box', vbox='box'), f'{path}:{n}: gtboxes of {record["ID"]}')
         yield record
 
 def _people(records):
     "Columns of boxes of odgt records"
-    rows = [(k, *b['fbox'], *b['vbox'], b.get('tag') == 'mask' or b.get('extra', {}).get('ignore') == 1) for k,r in enumerate(records) for b in r['gtboxes']]
+    rows = [(k, *b['fbox'], *b['vbox'], b.get('tag') == 'mask' or (b.get('extra') or {}).get('ignore') == 1) for k,r in enumerate(records) for b in r['gtboxes']]
     df = pd.DataFrame(rows, columns=['image', 'x', 'y', 'w', 'h', 'vx', 'vy', 'vw', 'vh', 'iscrowd'])
     seen = np.clip(df.vw*df.vh/np.maximum(df.w*df.h, 1e-9), 0, 1)
     df['vis_bbox'] = pd.Series(df[['vx', 'vy', 'vw', 'vh']].to_numpy(float).tolist(), dtype=object)
@@ -209,7 +208,7 @@ def crowdhuman2coco(
 # %% ../../nbs/datasets/351_mot_converters.ipynb #9d51731c
 def _columns(anns, images, what):
     "Boxes of CocoVID as a table of the MOT Challenge, with the number of the video"
-    if missing := [f'{what} entry {k} has no {c}' for k,a in enumerate(anns) for c in ('image_id', 'bbox') if c not in a]: raise ValueError(missing[0])
+    check_entries(anns, dict(image_id='id', bbox='box', instance_id='whole?', track_id='whole?', score='number?', mot_instance_id='whole?', mot_conf='number?', visibility='number?'), what)
     who = [a.get('instance_id', a.get('track_id')) for a in anns]
     if None in who: raise ValueError(f'{what} entry {who.index(None)} has neither instance_id nor track_id; without an identity there is nothing to track')
     if odd := [k for k,a in enumerate(anns) if a['image_id'] not in images.index]: raise ValueError(f'{what} entry {odd[0]} is in picture {anns[odd[0]]["image_id"]}, which the annotations do not have')
@@ -219,8 +218,9 @@ def _columns(anns, images, what):
 
 def _read_predictions(path):
     "The list of boxes in a json of predictions"
-    try: data = json.loads(Path(path).read_text(encoding='utf-8-sig'))
-    except (UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f'{path} is no json file: {e}') from None
+    if not Path(path).is_file(): raise FileNotFoundError(f'{path} is not there')
+    try: data = json.loads(_text(path))
+    except (RecursionError, json.JSONDecodeError) as e: raise ValueError(f'{path} is no json file: {e}') from None
     if isinstance(data, Mapping): data = data.get('annotations')
     if not isinstance(data, list): raise ValueError(f'{path} holds no list of boxes')
     return data
@@ -233,9 +233,12 @@ def coco2mot(
 )->list: # files written
     "Write predictions or truth of CocoVID as text of the MOT Challenge"
     data, out, files = read_cocovid(annotations, ('videos', 'images', 'annotations')), Path(out), []
-    images = pd.DataFrame([dict(id=o['id'], video_id=o['video_id'], frame=o.get('mot_frame_id', o['frame_id']+1), width=o.get('width'), height=o.get('height')) for o in data['images']]).set_index('id')
+    for k,need in dict(videos=dict(id='id', name='text', fps='number?'), images=dict(id='id', video_id='id', frame_id='whole')).items(): check_entries(data[k], need, f'{annotations}: {k}')
+    images = pd.DataFrame([dict(id=o['id'], video_id=o['video_id'], frame=o.get('mot_frame_id', o['frame_id']+1), width=o.get('width'), height=o.get('height')) for o in data['images']], columns=['id', 'video_id', 'frame', 'width', 'height']).set_index('id')
     anns = data['annotations'] if pred is None else _read_predictions(pred)
+    if pred is None: check_entries(anns, dict(instance_id='whole', category_id='whole'), f'{annotations}: annotations')
     df = _columns(anns, images, annotations if pred is None else pred)
+    if odd := [v['name'] for v in data['videos'] if not (out/v['name']).resolve().is_relative_to(out.resolve())]: raise ValueError(f'{annotations}: video {odd[0]!r} would be written outside of {out}')
     if pred is not None: df['conf'] = [float(a.get('score', 1.)) for a in anns]
     else: df = df.assign(id=[a.get('mot_instance_id', a['instance_id']+1) for a in anns], conf=[a.get('mot_conf', 1.) for a in anns], cls=[a['category_id'] for a in anns], visibility=[a.get('visibility', 1.) for a in anns])
     for v in data['videos']:
@@ -247,6 +250,7 @@ def coco2mot(
 
 def _write_seqinfo(video, images, path):
     "Write what is known of a sequence"
-    info = dict(name=video['name'], imDir='img1', frameRate=video.get('fps'), seqLength=int(images.frame.max()), imWidth=images.width.iloc[0], imHeight=images.height.iloc[0], imExt='.jpg')
+    info = dict(name=video['name'], imDir='img1', frameRate=video.get('fps'), seqLength=int(images.frame.max()) if len(images) else 0, imExt='.jpg')
+    if len(images): info |= dict(imWidth=images.width.iloc[0], imHeight=images.height.iloc[0])
     with atomic_path(path) as tmp: Path(tmp).write_text('[Sequence]\n' + ''.join(f'{k}={v}\n' for k,v in info.items() if v is not None))
     return path

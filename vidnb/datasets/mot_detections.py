@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ..core.boxes import xywh2xyxy
-from .motchallenge import MOT_DISTRACTORS, find_results, find_sequences, read_mot
+from .motchallenge import MOT_CLASSES, MOT_DISTRACTORS, MotFile, _read_side, find_results, find_sequences, mot_fault
 from ..metrics.detection_ap import BoxAPMetrics, off_distractors, plot_precision
 from ..metrics.report import EvalReport
 
@@ -43,7 +43,7 @@ def find_detections(
 )->dict: # {name of a sequence: function that reads it}
     "Detections or results by the name of their sequence"
     pred = Path(pred)
-    found = {p.parent.parent.resolve().name: (lambda p=p: read_mot(p)) for p in sorted({*pred.glob('det/det.txt'), *pred.glob('*/det/det.txt')})} if pred.is_dir() else {}
+    found = {p.parent.parent.resolve().name: MotFile(p) for p in sorted({*pred.glob('det/det.txt'), *pred.glob('*/det/det.txt')})} if pred.is_dir() else {}
     return found or find_results(pred)
 
 # %% ../../nbs/datasets/353_mot_detections.ipynb #881aa866
@@ -54,13 +54,16 @@ def evaluate_mot_detections(
     tell=print, # function of a line about what is not scored
 )->BoxAPMetrics: # `.table()`, `.value` and `.result()` with the curves
     "Average precision of pedestrians in files of the MOT Challenge"
+    if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
     sequences, found, metrics, gone = find_sequences(truth), find_detections(pred), BoxAPMetrics({1: 'pedestrian'}, max_dets=(1, 10, 1000)), 0
     if len(sequences) == len(found) == 1: found = dict(zip(sequences, found.values()))
     if missing := [n for n in sequences if n not in found]: raise ValueError(f'{pred} has no detections for {", ".join(missing)}')
     if extra := [n for n in found if n not in sequences]: tell(f'not scored, as there is no truth: {", ".join(extra)}')
     for name,(file,length) in sequences.items():
-        gt, dt = read_mot(file), found[name]()
-        if length is not None and len(late := dt.frame[dt.frame > length]): raise ValueError(f'{name}: there are detections in frame {late.iloc[0]}; the sequence ends with frame {length}')
+        gt, dt = _read_side(MotFile(file), benchmark), found[name]()
+        kinds = (min(MOT_CLASSES), max(MOT_CLASSES)) if MOT_DISTRACTORS[benchmark] else None
+        for f,o,k in ((MotFile(file), gt, kinds), (found[name], dt, None)):   # whose they are is of no matter here: a number for each
+            if why := mot_fault(f, o.assign(id=np.arange(len(o))), length, k): raise ValueError(why)
         a, b = mot_detection_tables(gt, dt, benchmark)
         gone += len(dt) - len(b)
         metrics.add(name, a, b)

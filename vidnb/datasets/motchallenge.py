@@ -53,6 +53,15 @@ def _decoded(raw, name):
 def _text(path): return _decoded(_raw(path), path)
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #f5365750
+def _lacking(path): return f'{path} is ' + ('a folder; a file is read here' if Path(path).is_dir() else 'not there')
+
+def _float(cell):
+    "A number as tables of numbers are read; Python's own `float` takes 1_0 and the digits of every script too"
+    if not cell.isascii() or '_' in cell: raise ValueError(cell)
+    return float(cell)
+
+_most = 1e100   # an area of more is infinite, and no picture is so large
+
 def _first_fault(name, lines, sep):
     "What is wrong with the first line that is no box"
     first = None
@@ -62,9 +71,9 @@ def _first_fault(name, lines, sep):
         first = first or (n, len(cells))
         if len(cells) < 6: return f'{name}:{n} has {len(cells)} numbers, separated by {"space" if not sep.strip() else repr(sep)}; a box needs frame, id, x, y, w, h: {line.strip()[:80]!r}'
         for what,c in zip(MOT_FILE_COLUMNS, cells):
-            try: v = float(c)
-            except ValueError: return f'{name}:{n}: {what} is {c.strip()!r}, which is no number'
-            if not np.isfinite(v): return f'{name}:{n}: {what} is {c.strip()!r}'
+            try: v = _float(c)
+            except ValueError: return f'{name}:{n}: {what} is {c.strip()!r:.80}, which is no number'
+            if not abs(v) < _most: return f'{name}:{n}: {what} is {c.strip()!r}'
             if what in ('frame', 'id', 'cls') and (v != int(v) or abs(v) > 2**53): return f'{name}:{n}: {what} is {c.strip()}; it is a whole number' + (' below 2^53' if v == int(v) else '')
             if what == 'frame' and v < 1: return f'{name}:{n}: frame is {c.strip()}; frames count from 1'
         if len(cells) != first[1]: return f'{name}:{n} has {len(cells)} numbers; line {first[0]} has {first[1]}'
@@ -88,7 +97,7 @@ def _boxes(raw, sep):
     df.columns = MOT_FILE_COLUMNS[:df.shape[1]]
     for c,v in _defaults.items():
         if c not in df: df[c] = v
-    fine = lambda c, o: o.dtype.kind == 'i' or (np.isfinite(o).all() and (c not in _whole or ((o == np.floor(o)) & (abs(o) < 2**53)).all()))
+    fine = lambda c, o: o.dtype.kind == 'i' or ((abs(o) < _most).all() and (c not in _whole or ((o == np.floor(o)) & (abs(o) < 2**53)).all()))
     if not all(fine(c, o.to_numpy()) for c,o in df.items()) or (df.frame < 1).any(): return None
     return df.astype(kinds) if (kinds := {c: np.int64 for c in _whole if df[c].dtype.kind != 'i'}) else df
 
@@ -106,12 +115,21 @@ def parse_mot(
     if (df := _boxes(re.sub(rb'[,\t ]+(?=\r?\n|$)', b'', raw), sep)) is not None: return df   # some tools end lines with a comma
     raise ValueError(_first_fault(name, _decoded(raw, name).splitlines(), sep) or f'{name}: its lines have different numbers of columns')
 
+def _check_twice(file, df, those=True):
+    "`ValueError` names the line of an identity that has two boxes in a frame; only `those` rows count"
+    if len(k := np.flatnonzero(df.duplicated(['frame', 'id']) & those)): raise ValueError(f'{file}:{file.line(k[0])}: id {df.id.iloc[k[0]]} stands twice in frame {df.frame.iloc[k[0]]}; an identity has one box in a frame')
+
+def _length_by_boxes(file, df, first=1, most=10**7):
+    "Frames up to the last one that has a box, where nothing else says how many there are; `ValueError` for a number that no video reaches"
+    if len(late := np.flatnonzero(df.frame.to_numpy() > most)): raise ValueError(f'{file}:{file.line(late[0])}: frame is {df.frame.iloc[late[0]]}; no video is so long')
+    return int(df.frame.max()) + 1 - first if len(df) else 0
+
 def read_mot(
     path, # text file, plain or gzip
 )->pd.DataFrame: # columns frame, id, x, y, w, h, conf, cls, visibility
     "Truth, detections or results of one sequence; `FileNotFoundError` and `ValueError` name the file, and the line"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
+    if not path.is_file(): raise FileNotFoundError(_lacking(path))
     return parse_mot(_raw(path), path)
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #a511eeca
@@ -134,7 +152,7 @@ def read_seqinfo(
     "What a sequence's seqinfo.ini says"
     path = Path(path)
     if path.is_dir(): path = path/'seqinfo.ini'
-    if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
+    if not path.is_file(): raise FileNotFoundError(_lacking(path))
     ini = ConfigParser(interpolation=None)
     ini.optionxform = str
     try: ini.read_string(_text(path), str(path))
@@ -203,7 +221,7 @@ class MotFile:
     def raw(self)->bytes: # as they are in the file, without compression
         "What is in it"
         if self.member is None:
-            if not self.path.is_file(): raise FileNotFoundError(f'{self.path} is not there')
+            if not self.path.is_file(): raise FileNotFoundError(_lacking(self.path))
             return _raw(self.path)
         try:
             with zipfile.ZipFile(self.path) as z: return z.read(self.member)
@@ -247,9 +265,11 @@ def find_sequences(
     truth = Path(truth)
     length = lambda p: read_seqinfo(p).get('seqLength') if (p/'seqinfo.ini').is_file() else None
     if truth.is_file() and truth.name == gt_name: return {truth.resolve().parent.parent.name: (truth, length(truth.resolve().parent.parent))}
+    if truth.is_file() and zipfile.is_zipfile(truth): raise ValueError(f'{truth} is a zip; truth is read from a folder or a text file, results from a zip too')
     if truth.is_file(): return {_stem(truth): (truth, None)}
     if not truth.is_dir(): raise FileNotFoundError(f'{truth} is not there')
-    found = {p.parent.parent.resolve().name: (p, length(p.parent.parent)) for p in sorted({*truth.glob(f'gt/{gt_name}'), *truth.glob(f'*/gt/{gt_name}')})}
+    files = sorted({p.parent/gt_name for end in ('', '.gz') for p in (*truth.glob(f'gt/{gt_name}{end}'), *truth.glob(f'*/gt/{gt_name}{end}'))})
+    found = {p.parent.parent.resolve().name: (p if p.exists() else p.with_name(f'{gt_name}.gz'), length(p.parent.parent)) for p in files}
     found = found or {n: (f.path, None) for n,f in _text_files(truth).items()}
     if not found: raise ValueError(f'{truth} has no sequence: there is no <sequence>/gt/{gt_name} in it, and no text file')
     return found
@@ -320,7 +340,7 @@ def _scene(gt_file, tr_file, benchmark, length):
         kinds = (min(MOT_CLASSES), max(MOT_CLASSES)) if MOT_DISTRACTORS.get(benchmark) else None
         raise ValueError(mot_fault(gt_file, gt, length, kinds) or mot_fault(tr_file, tr, length, (-1<<31, 1)) or f'{tr_file}: {e}') from None
     late = int((tr.frame > gt.frame.max()).sum()) if length is None and len(gt) else 0
-    return scene, dict(taken=len(tr) - len(scene.tr_id), truth=len(gt) - len(scene.gt_id), flat=int(((tr.w <= 0) | (tr.h <= 0)).sum()), late=late)
+    return scene, dict(taken=len(tr) - len(scene.tr_id), truth=len(gt) - len(scene.gt_id), flat=int(((tr.w <= 0) | (tr.h <= 0)).sum()), late=late, empty=int(not len(tr)), bare=int(not len(gt)))
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #fa72a643
 def _chosen(sequences, only):
@@ -331,6 +351,15 @@ def _chosen(sequences, only):
     return {n: sequences[n] for n in only}
 
 # %% ../../nbs/datasets/350_motchallenge.ipynb #02b6d1e6
+_left = dict(taken='boxes of the result lie on what does not count in {} and were taken out', truth='true boxes do not count (marked 0, or no pedestrians) and were left out',
+             flat='boxes of the result have no area: they match nothing and count as false positives',
+             late='boxes of the result are in frames after the last one of the truth and count as false positives; a seqinfo.ini would say how long the sequence is',
+             empty='files of results have no box in them: everything there counts as missed', bare='files of truth have no box in them: everything there counts as a false positive')
+
+def _without_truth(truth, found):
+    "Names of the folders of a benchmark that are sequences, but have no truth"
+    return sorted(p.parent.name for p in Path(truth).glob('*/seqinfo.ini') if p.parent.resolve().name not in found) if Path(truth).is_dir() else []
+
 def evaluate_mot(
     truth, # folder of sequences, or one file
     pred, # results: file, folder or zip
@@ -342,7 +371,7 @@ def evaluate_mot(
 )->MOTMetrics: # `.table()` and `.value`
     "Score results against truth by the rules of a benchmark"
     if benchmark not in MOT_DISTRACTORS: raise ValueError(f'benchmark is {benchmark!r}; known are {", ".join(MOT_DISTRACTORS)}')
-    every, results, metrics, left = find_sequences(truth, gt_name), find_results(pred), MOTMetrics(threshold), dict(taken=0, truth=0, flat=0, late=0)
+    every, results, metrics, left = find_sequences(truth, gt_name), find_results(pred), MOTMetrics(threshold), dict.fromkeys(_left, 0)
     wanted = _chosen(every, sequences)
     if len(every) == len(results) == 1:
         mine, its = *every, *results
@@ -354,9 +383,7 @@ def evaluate_mot(
         scene, counts = _scene(MotFile(file), results[name], benchmark, length)
         metrics.add(name, scene)
         left = {k: left[k] + counts[k] for k in left}
-    what = dict(taken=f'boxes of the result lie on what does not count in {benchmark} and were taken out', truth='true boxes do not count (marked 0, or no pedestrians) and were left out',
-                flat='boxes of the result have no area: they match nothing and count as false positives',
-                late='boxes of the result are in frames after the last one of the truth and count as false positives; a seqinfo.ini would say how long the sequence is')
+    if bare := _without_truth(truth, every): tell(f'not scored, as their folders have no gt/{gt_name}: {", ".join(bare)}')
     for k,n in left.items():
-        if n: tell(f'{n} {what[k]}')
+        if n: tell(f'{n} {_left[k].format(benchmark)}')
     return metrics

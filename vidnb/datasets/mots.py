@@ -24,7 +24,7 @@ from ..core.boxes import xyxy2xywh
 from ..core.environment import atomic_path
 from ..core.masks import check_rles, decode_masks, first_overlap, join_labels, mask_areas, mask_boxes, mask_runs, paint_masks, shared_by_runs, sort_runs, split_labels, union_mask
 from .cocovid_files import cocovid, write_cocovid
-from .motchallenge import _open_zip, _text, read_seqinfo
+from .motchallenge import _decoded, _lacking, _open_zip, _text, read_seqinfo
 from ..metrics.mot import MOTMetrics, MOTScene, _side, combine_mot, plot_hota
 from ..metrics.report import EvalReport
 
@@ -45,7 +45,7 @@ def _word_fault(name, text):
         if not cells: continue
         if len(cells) < 6: return f'{name}:{n} has {len(cells)} words separated by spaces; a mask needs frame, id, class, height, width and run lengths: {line.strip()[:80]!r}'
         for what,c in zip(MOTS_FILE_COLUMNS[:5], cells):
-            if not re.fullmatch(r'\d+(\.0*)?', c): return f'{name}:{n}: {what} is {c!r}; it is a whole number, 0 or more'
+            if not re.fullmatch(r'[0-9]+(\.0*)?', c) or float(c) > 2**53: return f'{name}:{n}: {what} is {c!r:.80}; it is a whole number, 0 or more' + (' and below 2^53' if c.isdecimal() else '')
 
 def mots_rles(
     df, # table with height, width and rle
@@ -87,7 +87,7 @@ def _parse(text, name):
         df = pd.read_csv(io.StringIO(text), sep=r'\s+', header=None, dtype={5: str}, na_filter=False, quoting=csv.QUOTE_NONE).iloc[:,:6]
         df.columns = MOTS_FILE_COLUMNS
         whole = df[list(MOTS_FILE_COLUMNS[:5])].to_numpy(float)
-        if (whole < 0).any() or (whole != np.floor(whole)).any(): raise ValueError
+        if not ((whole >= 0) & (whole <= 2**53) & (whole == np.floor(whole))).all(): raise ValueError
     except (ValueError, pd.errors.ParserError): raise ValueError(_word_fault(name, text) or f'{name}: its lines have different numbers of words') from None
     df = df.astype(types)
     return df, _check_masks(df, name, lambda k: _line(text, int(k)))
@@ -103,7 +103,7 @@ def parse_mots(
 def _read(path):
     "(table of masks, their runs)"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} is not there')
+    if not path.is_file(): raise FileNotFoundError(_lacking(path))
     return _parse(_text(path), path)
 
 def read_mots(
@@ -192,7 +192,7 @@ class MotsFile:
 def _members(path):
     "Readers of the text files of a zip"
     def read(n):
-        with _open_zip(path) as z: return _parse(z.read(n).decode('utf-8-sig'), f'{path}/{n}')
+        with _open_zip(path) as z: return _parse(_decoded(z.read(n), f'{path}/{n}'), f'{path}/{n}')
     with _open_zip(path) as z: names = [n for n in sorted(z.namelist()) if n.endswith('.txt') and not re.search(r'(^|/)(\.|__MACOSX/)', n)]
     if two := [n for n in names if [Path(o).stem for o in names].count(Path(n).stem) > 1]: raise ValueError(f'{path} has two files for {Path(two[0]).stem}: {two[0]} and {two[1]}')
     return {Path(n).stem: MotsFile(lambda n=n: read(n)) for n in names}
@@ -212,7 +212,7 @@ def find_mots(
     if path.is_file(): return _members(path) if zipfile.is_zipfile(path) else {path.parent.parent.name if path.name == 'gt.txt' else _stem(path): MotsFile(lambda: _read(path))}
     texts = {p.parent.parent.resolve().name: p for p in sorted({*path.glob('gt/gt.txt'), *path.glob('*/gt/gt.txt')})}
     for sub in ('label_02', 'instances_txt', 'data', '.'):
-        texts = texts or {_stem(p): p for p in sorted({*(path/sub).glob('*.txt'), *(path/sub).glob('*.txt.gz')})}
+        texts = texts or {_stem(p): p for p in sorted({*(path/sub).glob('*.txt'), *(path/sub).glob('*.txt.gz')}) if p.name[0] != '.'}
     if texts: return {n: MotsFile(lambda p=p: _read(p)) for n,p in texts.items()}
     for sub in ('instances', 'data', '.'):
         if folders := sorted({p.parent for p in (path/sub).glob('*/*.png')}): return {p.name: MotsFile(lambda p=p: _pictures_of(p)) for p in folders}

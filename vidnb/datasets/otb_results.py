@@ -17,6 +17,7 @@ import zlib
 import numpy as np
 from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
+from .cocovid_files import check_entries
 from .packed_files import unpacked_bytes, file_text
 
 # %% ../../nbs/datasets/349_otb_results.ipynb #e3aeb2ba
@@ -81,6 +82,7 @@ def _run(where, r, kind, start, need=''):
     "One run as a dict; `ValueError` begins with `where`"
     try: boxes = otb_rects(r['res'], kind, r.get('tmplsize'))
     except (TypeError, ValueError) as e: raise ValueError(f'{where}: {need or e}') from None
+    if (np.abs(boxes) >= 1e100).any(): raise ValueError(f'{where}: res has a number that is no coordinate')
     n = int(r['len']) if r.get('len') is not None else len(boxes)
     if n > len(boxes): raise ValueError(f'{where}: len is {n}, and res has {len(boxes)} frames')
     return dict(boxes=boxes[:n], start=start, tracker=r.get('tracker'), sequence=r.get('seqName'), kind=r.get('evalType'), fps=r.get('fps'), shift=r.get('shiftType'))
@@ -95,9 +97,10 @@ def read_otb_json(
     for i,r in enumerate(runs):
         where = f'{path}: run {i}'
         if not isinstance(r, dict) or 'res' not in r: raise ValueError(f'{where} has no key res; is it a result of OTB?')
+        check_entries([r], dict(startFrame='whole?'), where)
         kind = r.get('resType', 'rect')
         rows = {**r, 'res': np.reshape(r['res'], (0, OTB_KINDS.get(kind, (1,4))[1])) if r['res'] == [] else r['res']}
-        out.append(_run(where, rows, kind, int(r.get('startFrame', 1)) - int(runs[0].get('startFrame', 1)), 'res is no list of boxes x, y, w, h' if kind == 'rect' else ''))
+        out.append(_run(where, rows, kind, int(r.get('startFrame') or 1) - int(runs[0].get('startFrame') or 1), 'res is no list of boxes x, y, w, h' if kind == 'rect' else ''))
     return out
 
 # %% ../../nbs/datasets/349_otb_results.ipynb #30eded52

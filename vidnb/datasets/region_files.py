@@ -28,7 +28,7 @@ def _numbers(line, where):
     cells = line.translate(_between).split()
     try: row = np.array(cells, float)
     except ValueError: raise ValueError(f'{where}: {next(c for c in cells if not _is_number(c))!r} is no number') from None
-    if np.isinf(row).any(): raise ValueError(f'{where}: {line.strip()[:80]!r} has a number that is no coordinate')
+    if (np.abs(row) >= 1e100).any(): raise ValueError(f'{where}: {line.strip()[:80]!r} has a number that is no coordinate')
     if len(row) == 1 and row[0] not in (0, 1, 2): raise ValueError(f'{where}: the event is {row[0]:g}; it is 0 (skipped), 1 (begun) or 2 (failed)')
     if len(row) not in (1, 4) and (len(row) < 6 or len(row) % 2): raise ValueError(f'{where} has {len(row)} numbers; 1 is an event, 4 a box, 6, 8, ... corners: {line.strip()[:80]!r}')
     if (nan := np.isnan(row)).any() and not nan.all(): raise ValueError(f'{where} is partly NaN: {line.strip()[:80]!r}; a region is there or not')

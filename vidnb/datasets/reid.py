@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from ..core.environment import as_generator, atomic_path, progress
 from ..core.boxes import xywh2xyxy
-from .motchallenge import _open_zip, _text, find_sequences, read_mot, read_seqinfo
+from .motchallenge import MotFile, _check_twice, _open_zip, _text, find_sequences, read_mot, read_seqinfo
 
 # %% ../../nbs/datasets/390_reid.ipynb #96096939
 REID_COLUMNS = ('path', 'id', 'camera', 'split')
@@ -134,20 +134,26 @@ def _people(gt, threshold):
 def _crop(img, box):
     "The part of a picture in a box, corners cut to whole pixels and to the picture; at least a pixel"
     h, w = img.shape[:2]
-    x1, y1, x2, y2 = np.clip(np.asarray(box).astype(int), 0, [w-1, h-1, w, h])
+    x1, y1, x2, y2 = np.clip(np.asarray(box), 0, [w-1, h-1, w, h]).astype(int)
     return img[y1:max(y2, y1+1), x1:max(x2, x1+1)]
 
-def _cut(folder, people, out):
-    "Write the crops of one video; frame by frame, each picture is read once"
-    info = read_seqinfo(folder) if (folder/'seqinfo.ini').is_file() else {}
-    for f,rows in people.groupby('frame'):
+def _frame_files(folder, people):
+    "{frame: its picture} of the frames that have people"
+    info, found = read_seqinfo(folder) if (folder/'seqinfo.ini').is_file() else {}, {}
+    for f,n in people.frame.value_counts().sort_index().items():
         files = [folder/info.get('imDir', 'img1')/f'{f:0{digits}d}{info.get("imExt", ".jpg")}' for digits in (6, 8)]     # DanceTrack has eight
-        file = next((p for p in files if p.is_file()), files[0])
-        img = cv2.imread(str(file))
-        if img is None: raise FileNotFoundError(f'{file} is not there or no picture; {len(rows)} people are in it')
+        found[f] = next((p for p in files if p.is_file()), None)
+        if found[f] is None: raise FileNotFoundError(f'{files[0]} is not there; {n} people are in it')
+    return found
+
+def _cut(files, people, out):
+    "Write the crops of one video; frame by frame, each picture is read once"
+    for f,rows in people.groupby('frame'):
+        img = cv2.imdecode(np.fromfile(files[f], np.uint8), cv2.IMREAD_COLOR) if files[f].stat().st_size else None
+        if img is None: raise ValueError(f'{files[f]} is no picture; {len(rows)} people are in it')
         for path,box in zip(rows.path, xywh2xyxy(rows[['x', 'y', 'w', 'h']].to_numpy())):
-            (out/path).parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(out/path), _crop(img, box))
+            raw = cv2.imencode('.jpg', _crop(img, box))[1]
+            with atomic_path(out/path) as tmp: tmp.write_bytes(raw)
 
 def _numbered(table): return table.assign(id=pd.factorize(table.person)[0])
 
@@ -160,6 +166,7 @@ def mot2reid(
     min_per_person:int=8, # people with fewer pictures are left out
     max_per_person:int=1000, # of people with more, some are drawn
     seed:int=0, # of the draw
+    tell=print, # function of a line about what is left out
 )->list: # the lists written: train_80.txt, val_20.txt, train.txt
     "People of MOT15, MOT16, MOT17, MOT20 or DanceTrack as a data set of re-identification: imgs/<video>_<id>/<n>.jpg and lists of paths and labels"
     root, out = Path(root), Path(out)
@@ -167,17 +174,22 @@ def mot2reid(
     videos = find_sequences(root/'train' if (root/'train').is_dir() else root)
     three = any(n.endswith('-FRCNN') for n in videos)
     videos = {n: f for n,(f,_) in videos.items() if not three or n.endswith('-FRCNN')}
-    rng, tables = as_generator(seed), []
-    for name,file in progress(videos.items(), total=len(videos), desc='mot2reid'):
-        people = _people(read_mot(file), vis_threshold)
+    rng, tables, jobs = as_generator(seed), [], []
+    for name,file in videos.items():   # all truth is read before the first crop is written
+        gt = read_mot(file)
+        _check_twice(MotFile(file), gt)
+        if flat := int(((gt.w <= 0) | (gt.h <= 0)).sum()): tell(f'{name}: {flat} boxes have no area and were left out')
+        people = _people(gt[(gt.w > 0) & (gt.h > 0)], vis_threshold)
+        if not len(people): tell(f'{name}: nobody is there, or visible enough'); continue
         people['person'] = name + '_' + people.id.map('{:06d}'.format)
         people = people[people.groupby('person').frame.transform('size') >= min_per_person]
         people['path'] = people.person + '/' + people.groupby('person').cumcount().map('{:06d}.jpg'.format)
         people = people.iloc[rng.permutation(len(people))].groupby('person').head(max_per_person).sort_values(['person', 'path'])
-        _cut(file.parent.parent, people, out/'imgs')
+        jobs.append((_frame_files(file.parent.parent, people), people))
         tables.append(people[['path', 'person']])
+    if not sum(map(len, tables)): raise ValueError(f'{root}: nobody has {min_per_person} pictures, at least {vis_threshold} of the person visible; min_per_person or vis_threshold are less')
+    for files,people in progress(jobs, desc='mot2reid'): _cut(files, people, out/'imgs')
     table = pd.concat(tables)
-    if not len(table): raise ValueError(f'{root}: nobody has {min_per_person} pictures, at least {vis_threshold} of the person visible; min_per_person or vis_threshold are less')
     names = table.person.unique()
     train = table.person.isin(names[:int(len(names)*(1-val_split))])
     share = round(100*(1-val_split))

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ..core.environment import atomic_path
+from .motchallenge import _float
 from .otb_results import read_otb_json, read_otb_mat
 from .packed_files import file_text, files_below
 from .region_files import parse_regions, read_regions, write_regions
@@ -48,9 +49,9 @@ def _fault(name, text, sizes):
     for n,line in enumerate(text.splitlines(), 1):
         if not (cells := line.translate(_spaces).split()): continue
         for c in cells:
-            try: v = float(c)
-            except ValueError: return f'{name}:{n}: {c!r} is no number' + ('; a line that begins with m is a mask, as VOT has them from 2020 on' if c[0] == 'm' else '')
-            if np.isinf(v): return f'{name}:{n}: {c!r} is no coordinate'
+            try: v = _float(c)
+            except ValueError: return f'{name}:{n}: {c!r:.80} is no number' + ('; a line that begins with m is a mask, as VOT has them from 2020 on' if c[0] == 'm' else '')
+            if abs(v) >= 1e100: return f'{name}:{n}: {c!r} is no coordinate'
         if len(cells) == 1 not in sizes: return f'{name}:{n} has one number; is this a result of VOT? Then `read_vot_trajectory` reads it, and a report of it needs a benchmark such as vot2019'
         if len(cells) not in sizes: return f'{name}:{n} has {len(cells)} numbers; expected are {" or ".join(map(str, sizes))}: {line.strip()[:80]!r}'
         if 1 not in sizes and len(cells) != (want := want or len(cells)): return f'{name}:{n} has {len(cells)} numbers; the lines before it have {want}'
@@ -66,7 +67,7 @@ def parse_sot_boxes(
     a = _table(text)
     if a is not None and a.shape[1] in (4, 8):
         nan = np.isnan(a)
-        if not np.isinf(a).any() and (nan.all(1) == nan.any(1)).all(): return a
+        if not (np.abs(a) >= 1e100).any() and (nan.all(1) == nan.any(1)).all(): return a
     raise ValueError(_fault(name, text, (4, 8)) or f'{name}: its lines are not read as boxes')
 
 def read_sot_boxes(
@@ -217,9 +218,9 @@ def read_nfs(
     every:int=1, # take every how manieth line
 )->pd.DataFrame: # columns `NFS_COLUMNS`; corners float64, frame as the file counts, flags bool, label without its quotes
     "Truth of a sequence of Need for Speed; `ValueError` names the line that is no box"
-    text = file_text(path)
-    pattern = re.compile(r'^[ \t]*(-?\d+)' + r'[ \t]+(-?[\d.]+)'*4 + r'[ \t]+(\d+)' + r'[ \t]+([01])'*3 + r'[ \t]+"([^"\n]*)"[ \t]*$', re.M)
-    rows, lines = pattern.findall(text.replace('\r', '')), [(n,l) for n,l in enumerate(text.splitlines(), 1) if l.strip()]
+    text = re.sub(r'\r\n?', '\n', file_text(path))
+    pattern = re.compile(r'^[ \t]*(-?[0-9]{1,18})' + r'[ \t]+(-?[0-9]+(?:\.[0-9]*)?|-?\.[0-9]+)'*4 + r'[ \t]+([0-9]{1,18})' + r'[ \t]+([01])'*3 + r'[ \t]+"([^"\n]*)"[ \t]*$', re.M)
+    rows, lines = pattern.findall(text), [(n,l) for n,l in enumerate(text.split('\n'), 1) if l.strip()]
     if len(rows) != len(lines):
         n,line = next((n,l) for n,l in lines if not pattern.match(l))
         raise ValueError(f'{path}:{n} is no line of NFS, which has {" ".join(NFS_COLUMNS[:-1])} "label": {line.strip()[:80]!r}')

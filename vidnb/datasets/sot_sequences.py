@@ -14,6 +14,7 @@ __all__ = ['SOT_LAYOUTS', 'OTB_STARTS', 'UAV123_PARTS', 'SOT_INFO_HEADER', 'SOTS
 # %% ../../nbs/datasets/362_sot_sequences.ipynb #bc2a6297
 import json
 import re
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ import pandas as pd
 from PIL import Image
 from fastcore.basics import patch
 from ..core.environment import atomic_path
+from .cocovid_files import check_entries
 from .packed_files import file_text
 from .region_files import read_regions
 from .sot_files import SOT_ATTRIBUTES, nfs_boxes, read_got10k_meta, read_nfs, read_sequence_list, read_sot_attributes, read_sot_boxes, read_sot_flags
@@ -111,6 +113,7 @@ def frames(self:SOTSequence):
 def size(self:SOTSequence):
     "(width, height) of the pictures, from the head of the first one if it is not known"
     if 'resolution' not in self.meta:
+        if not len(self): raise ValueError(f'{self.name if isinstance(self.truth, np.ndarray) else self.truth} has no box')
         if not (path := self.frame(0)).is_file(): raise FileNotFoundError(f'{path} is not there; the size of the pictures of {self.name} is not known without it')
         with Image.open(path) as im: self.meta['resolution'] = im.size
     return self.meta['resolution']
@@ -193,8 +196,10 @@ def _listed(root, *names):
     "Names of sequences by the first list that is in `root`, or None"
     return next((list(read_sequence_list(Path(root)/n)) for n in names if n and (Path(root)/n).is_file()), None)
 
-def _pick(found, names, where):
-    "Sequences in the order of `names`; None: all, by name"
+def _pick(found, names, where, looked=()):
+    "Sequences in the order of `names`; None: all, by name, and of the folders that were looked into those without truth are told"
+    bare = sorted({p.name for p in looked} - {f for s in found.values() for f in Path(s.truth).relative_to(where).parts}) if looked and names is None else []
+    if found and bare: warnings.warn(f'{where}: without truth, and left out: {", ".join(bare[:5])}' + (f' and {len(bare)-5} more' if len(bare) > 5 else ''), stacklevel=2)
     if not found: raise ValueError(f'{where}: no sequence was found; is it the folder to which the benchmark was unpacked?')
     if names is None: return [found[k] for k in sorted(found)]
     if gone := [n for n in names if n not in found]: raise ValueError(f'{where} has no {", ".join(gone[:5])}' + (f' and {len(gone)-5} more' if len(gone) > 5 else '') + ', which its list names')
@@ -211,7 +216,7 @@ def _find_otb(root, split):
             attributes = words.get(name) or ((p/'attrs.txt',) if (p/'attrs.txt').is_file() else [])
             found[name] = make_sequence('otb100', name, p/'img', f, meta=dict(attributes=attributes))
     if split and names is None: raise FileNotFoundError(f'{Path(root)/f"{split}.txt"} is not there; it lists the sequences of {split}')
-    return _pick(found, names, root)
+    return _pick(found, names, root, _folders(root, 'OTB'))
 
 # %% ../../nbs/datasets/362_sot_sequences.ipynb #c50679c2
 def _find_uav123(root, split):
@@ -221,7 +226,7 @@ def _find_uav123(root, split):
     films = next((p for p in (root/'data_seq'/split, root/'data_seq'/'UAV123', root/'data_seq') if p.is_dir()), root/'data_seq'/split)
     anno = root/'anno'/split if (root/'anno'/split).is_dir() else root/'anno'
     if not anno.is_dir(): raise FileNotFoundError(f'{root/"anno"/split} is not there; the annotations of {split} are expected in it')
-    for f in sorted(anno.glob('*.txt')):
+    for f in sorted(p for p in anno.glob('*.txt') if p.name[0] != '.'):
         film, first, _ = UAV123_PARTS.get(f.stem, (f.stem, 1, None)) if split != 'UAV20L' else (f.stem, 1, None)
         att = f.parent/'att'/f.name
         found[f.stem] = make_sequence('uav123', f.stem, films/film, f, start=(first-1)//3 + 1 if slow else first, meta=dict(attributes=(att, SOT_ATTRIBUTES['UAV123']) if att.is_file() else []))
@@ -260,7 +265,7 @@ def _find_got10k(root, split):
     for p in (base/n for n in names) if names else _folders(base, 'GOT-10k'):
         if (p/'groundtruth.txt').is_file():
             found[p.name] = make_sequence('got10k', p.name, p, p/'groundtruth.txt', meta=read_got10k_meta(p) if (p/'meta_info.ini').is_file() else {})
-    return _pick(found, names, base)
+    return _pick(found, names, base, _folders(base, 'GOT-10k'))
 
 def _find_trackingnet(root, split):
     "TRAIN_0 to TRAIN_11 and TEST; `split` is 'test', 'train', or numbers of chunks as in 'train:0,3'"
@@ -269,7 +274,7 @@ def _find_trackingnet(root, split):
     if bad := [c for c in chunks.split(',') if c and int(c) > 11]: raise ValueError(f'chunk {bad[0]}: the chunks of TrackingNet are 0 to 11')
     bases = [Path(root)/'TEST'] if kind == 'test' else [Path(root)/f'TRAIN_{c}' for c in chunks.split(',')] if chunks else sorted(Path(root).glob('TRAIN_*'), key=lambda p: int(p.name[6:]))
     if gone := [p for p in bases if not (p/'anno').is_dir()]: raise FileNotFoundError(f'{gone[0]/"anno"} is not there')
-    found = [make_sequence('trackingnet', f.stem, b/'frames'/f.stem, f) for b in bases for f in sorted((b/'anno').glob('*.txt'))]
+    found = [make_sequence('trackingnet', f.stem, b/'frames'/f.stem, f) for b in bases for f in sorted((b/'anno').glob('*.txt')) if f.name[0] != '.']
     if not found: raise ValueError(f'{root}: no sequence was found; there is no anno/*.txt in {", ".join(b.name for b in bases) or "TRAIN_0 to TRAIN_11"}')
     return found
 
@@ -286,7 +291,7 @@ def _find_vot(root, split):
         tags = {t.stem: t for t in sorted([*p.glob('*.tag'), *p.glob('*.label')])}
         meta = dict(resolution=(info['width'], info['height'])) if 'width' in info and 'height' in info else {}
         found[p.name] = make_sequence('vot', p.name, folder, p/'groundtruth.txt', template=template, tags=tags, length=info.get('length'), meta=meta)
-    return _pick(found, names, root)
+    return _pick(found, names, root, _folders(root, 'VOT'))
 
 # %% ../../nbs/datasets/362_sot_sequences.ipynb #815fd840
 def _find_nfs(root, split):
@@ -300,7 +305,7 @@ def _find_nfs(root, split):
         lines = sum(1 for l in file_text(f).splitlines() if l.strip())
         if lines > len(s._names) + 1 and abs(-(-lines//8) - len(s._names)) <= 1: s.meta['every'], lines = 8, -(-lines//8)
         if s._names and abs(lines - len(s._names)) == 1: s.length = min(lines, len(s._names))
-    return _pick(found, None, root)
+    return _pick(found, None, root, _folders(root, 'NFS'))
 
 def _find_tnl2k(root, split):
     "<name>/groundtruth.txt beside imgs, in a folder of the split or not; attributes as its toolkit has them, in att"
@@ -335,12 +340,18 @@ def read_pysot_json(
     out = []
     for name,v in data.items() if isinstance(data, dict) else ():
         if gone := [k for k in ('img_names', 'gt_rect') if not isinstance(v, dict) or k not in v]: raise ValueError(f'{path}: {name} has no {" and no ".join(gone)}')
-        wide = max((len(b) for b in v['gt_rect']), default=4)
+        check_entries([v], dict(img_names='list', gt_rect='list', attr='list?'), f'{path}: {name}')
+        check_entries([dict(name=o) for o in v['img_names']], dict(name='text'), f'{path}: img_names of {name}')
+        rows = v['gt_rect']
+        if odd := [k for k,b in enumerate(rows) if not isinstance(b, list) or len(b) not in (0, 1, 4, 8)]: raise ValueError(f'{path}: gt_rect of {name}: entry {odd[0]} is {rows[odd[0]]!r:.60}; expected are 4 or 8 numbers, or one or none for a frame without a box')
+        wide = max(map(len, rows), default=4)
+        if odd := [k for k,b in enumerate(rows) if 1 < len(b) < wide]: raise ValueError(f'{path}: gt_rect of {name}: entry {odd[0]} has {len(rows[odd[0]])} numbers, others have {wide}')
         try: boxes = np.array([b if len(b) == wide else [np.nan]*wide for b in v['gt_rect']], np.float64).reshape(-1, wide)
         except (TypeError, ValueError): raise ValueError(f'{path}: gt_rect of {name} holds something else than numbers') from None
-        if wide not in (4, 8): raise ValueError(f'{path}: gt_rect of {name} has rows of {wide} numbers; 4 or 8 are expected')
+        if wide not in (4, 8) or (np.abs(boxes) >= 1e100).any(): raise ValueError(f'{path}: gt_rect of {name} has ' + (f'rows of {wide} numbers; 4 or 8 are expected' if wide not in (4, 8) else 'a number that is no coordinate'))
+        if len(v['img_names']) != len(boxes): raise ValueError(f'{path}: {name} has {len(v["img_names"])} img_names and {len(boxes)} boxes in gt_rect')
         tags = {k: np.array(f, np.int64) for k,f in v.items() if isinstance(f, list) and len(f) == len(boxes) and k not in ('img_names', 'gt_rect', 'init_rect', 'attr') and f and all(isinstance(o, int) for o in f)}
-        out.append(SOTSequence(name, Path(root), boxes, tags=tags, files=list(v['img_names']), meta=dict(attributes=list(v.get('attr', [])))))
+        out.append(SOTSequence(name, Path(root), boxes, tags=tags, files=list(v['img_names']), meta=dict(attributes=list(v.get('attr') or []))))
     if not out: raise ValueError(f'{path} holds no sequence')
     return out
 
@@ -369,6 +380,7 @@ def write_sot_infos(
 )->Path: # `path`
     "Write an info file; what the last pictures are is looked up in boxes and folders"
     path, rel = Path(path), lambda p: Path(p).relative_to(root).as_posix()
+    if bare := [s for s in sequences if not len(s)]: raise ValueError(f'{bare[0].name if isinstance(bare[0].truth, np.ndarray) else bare[0].truth} has no box')
     lines = [f'{rel(s.folder)},{rel(s.truth)},{s.start},{s.start + len(s) - 1}' for s in sequences]
     with atomic_path(path) as tmp: tmp.write_text('\n'.join([SOT_INFO_HEADER, *lines]) + '\n')
     return path

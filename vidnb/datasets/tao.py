@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from ..core.boxes import xywh2xyxy
 from ..core.environment import atomic_path, progress
-from .cocovid_files import read_cocovid, write_cocovid
+from .cocovid_files import check_entries, read_cocovid, write_cocovid
 from .motchallenge import _text
 from ..metrics.detection_ap import BoxAP, coco_box_ap
 from ..metrics.mot import MOT_COLUMNS, combine_mot, mot_scene, mot_scores, plot_hota
@@ -29,22 +29,15 @@ from ..metrics.track_ap import TRACK_IOUS, TrackAPMetrics
 # %% ../../nbs/datasets/359_tao.ipynb #7f66ff42
 def _merged(data):
     "{number of a class: the one it counts as} where TAO has merged classes"
-    return {o['id']: c['id'] for c in data['categories'] for o in c.get('merged', ())}
+    return {o['id']: c['id'] for c in data['categories'] for o in c.get('merged') or ()}
 
 def _table(rows, need, name, images):
     "Entries of json as a table of boxes; `ValueError` names the first entry that is none"
-    if not isinstance(rows, list): raise ValueError(f'{name} holds a {type(rows).__name__}; it should be a list of boxes')
-    for k,r in enumerate(rows):
-        if not isinstance(r, dict) or any(c not in r for c in need): raise ValueError(f'{name}: entry {k} has no {next((c for c in need if not isinstance(r, dict) or c not in r))}: {str(r)[:120]}')
-        if not isinstance(r['bbox'], (list, tuple)) or len(r['bbox']) != 4: raise ValueError(f'{name}: entry {k} has bbox {r["bbox"]}; a box is left, top, width, height')
+    check_entries(rows, {c: dict(bbox='box', score='number').get(c, 'whole') for c in need} | dict(video_id='whole?'), name)
     column = lambda c, t: np.array([r[c] for r in rows], t)
-    try:
-        df = pd.DataFrame({c: column(c, np.int64) for c in ('image_id', 'category_id', 'track_id')} | dict(zip('xywh', column('bbox', float).reshape(-1, 4).T)))
-        if 'score' in need: df['score'] = column('score', float)
-    except (TypeError, ValueError) as e: raise ValueError(f'{name}: {e}') from None
+    df = pd.DataFrame({c: column(c, np.int64) for c in ('image_id', 'category_id', 'track_id')} | dict(zip('xywh', column('bbox', float).reshape(-1, 4).T)))
+    if 'score' in need: df['score'] = column('score', float)
     df['iscrowd'] = np.array([bool(r.get('iscrowd')) for r in rows], bool)
-    number = df[['x', 'y', 'w', 'h', *(['score'] if 'score' in need else [])]].to_numpy()
-    if len(bad := np.flatnonzero(~np.isfinite(number).all(1))): raise ValueError(f'{name}: entry {bad[0]} is {rows[bad[0]]}, which is no box'[:200])
     place = images.index.get_indexer(df.image_id)
     if len(bad := np.flatnonzero(place < 0)): raise ValueError(f'{name}: entry {bad[0]} is in picture {df.image_id[bad[0]]}, which the truth does not list')
     df.insert(0, 'video_id', images.video_id.to_numpy()[place])
@@ -60,9 +53,16 @@ def read_tao(
     "TAO's truth; `ValueError` names the file and the key that is missing"
     path = _one_json(path)
     data = read_cocovid(path, need=('videos', 'images', 'annotations', 'categories'))
-    for what,need in dict(videos=('id', 'name'), images=('id', 'video_id', 'frame_index'), categories=('id', 'name')).items():
-        for k,o in enumerate(data[what]):
-            if missing := [c for c in need if c not in o]: raise ValueError(f'{path}: entry {k} of {what} has no {", ".join(missing)}')
+    for what,need in dict(videos=dict(id='whole', name='text'), images=dict(id='whole', video_id='whole', frame_index='whole'), categories=dict(id='whole', name='text')).items(): check_entries(data[what], need, f'{path}: {what}')
+    for c in data['categories']: check_entries(c.get('merged') or [], dict(id='whole'), f'{path}: categories: merged of {c["name"]}')
+    for v in data['videos']:
+        for k in ('neg_category_ids', 'not_exhaustive_category_ids'): check_entries([dict(id=o) for o in v.get(k) or ()], dict(id='whole'), f'{path}: {k} of video {v["name"]}')
+    check_entries(data['annotations'], dict(image_id='whole', category_id='whole', track_id='whole', bbox='box'), f'{path}: annotations')
+    there, seen = {v['id'] for v in data['videos']}, {o['id'] for o in data['images']}
+    if (odd := next((k for k,a in enumerate(data['annotations']) if a['image_id'] not in seen), None)) is not None: raise ValueError(f'{path}: annotations: entry {odd} is in picture {data["annotations"][odd]["image_id"]}, which is not there')
+    if odd := next((o for o in data['images'] if o['video_id'] not in there), None): raise ValueError(f'{path}: picture {odd["id"]} is of video {odd["video_id"]}, which is not there')
+    for what in ('videos', 'images', 'categories'):
+        if len(ids := pd.Series([o['id'] for o in data[what]])[lambda s: s.duplicated()]): raise ValueError(f'{path}: id {ids.iloc[0]} stands twice in {what}')
     return data
 
 def _one_json(path):
@@ -158,7 +158,7 @@ def _whole_tracks(df):
     first = df.category_id.to_numpy()[np.unique(number, return_index=True)[1]]
     return df.assign(category_id=first[number], number=number, frame=df.image_id).sort_values(['number', 'frame_index'], kind='stable')
 
-def _lists(video): return set(video.get('neg_category_ids', ())), set(video.get('not_exhaustive_category_ids', ()))
+def _lists(video): return set(video.get('neg_category_ids') or ()), set(video.get('not_exhaustive_category_ids') or ())
 
 def tao_tracks(
     video, # entry of `videos`

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ..core.environment import progress
-from .cocovid_files import cocovid, read_cocovid
+from .cocovid_files import check_entries, cocovid, read_cocovid
 from .imagenetvid import IMAGENET_VID_CLASSES, read_imagenetvid, read_vid_results
 from .youtubevis import check_youtubevis, cocovid_to_vis, read_vis_results
 from ..metrics.detection_ap import coco_box_ap, plot_precision
@@ -25,13 +25,17 @@ from ..metrics.vis_ap import VISMetrics
 # %% ../../nbs/datasets/388_video_reports.ipynb #c7bc9009
 def _vid_truth(truth, split):
     "CocoVID of a json file or of the folder of ImageNet VID"
-    if not Path(truth).is_dir(): return read_cocovid(truth, ('images', 'annotations', 'categories'))
+    if not Path(truth).is_dir():
+        data = read_cocovid(truth, ('images', 'annotations', 'categories'))
+        for k in ('videos', 'images', 'categories'): check_entries(data.get(k) or [], dict(id='id'), f'{truth}: {k}')
+        check_entries(data['annotations'], dict(image_id='id', category_id='id', bbox='box'), f'{truth}: annotations')
+        return data
     frames, boxes = read_imagenetvid(truth, split)
     return cocovid(frames, boxes[boxes.category_id > 0], dict(enumerate(IMAGENET_VID_CLASSES.values(), 1)))
 
 def _frames_of(data):
     "Table of pictures: image_id (index), video (name), frame"
-    names = {v['id']: v.get('name', str(v['id'])) for v in data.get('videos', [])}
+    names = {v['id']: v.get('name', str(v['id'])) for v in data.get('videos') or []}
     rows = [(o['id'], names.get(o.get('video_id'), str(o.get('video_id', o.get('file_name', o['id'])))), o.get('frame_id', k)) for k,o in enumerate(data['images'])]
     out = pd.DataFrame(rows, columns=['image_id', 'video', 'frame']).set_index('image_id')
     if out.index.duplicated().any(): raise ValueError(f'the truth has picture {out.index[out.index.duplicated()][0]} twice')
@@ -177,4 +181,8 @@ def _vis_truth(truth):
         check_youtubevis(data, truth)
         return dict(data, annotations=data.get('annotations') or [])
     if missing := [k for k in ('images', 'annotations') if k not in data]: raise ValueError(f'{truth} has no {", ".join(missing)}; it is neither CocoVID nor YouTube-VIS')
+    need = dict(videos=dict(id='id'), images=dict(id='id', video_id='id', frame_id='whole', height='whole', width='whole', file_name='text'), annotations=dict(id='id', image_id='id', category_id='id', instance_id='id', bbox='box?'), categories=dict(id='id', name='text'))
+    for k,kinds in need.items(): check_entries(data[k], kinds, f'{truth}: {k}')
+    there = {v['id'] for v in data['videos']}
+    if odd := next((o for o in data['images'] if o['video_id'] not in there), None): raise ValueError(f'{truth}: picture {odd["id"]} is of video {odd["video_id"]}, which is not there')
     return data

@@ -19,7 +19,7 @@ from PIL import Image
 from ..core.boxes import as_xyxy, frame_ious, xywh2xyxy
 from ..core.environment import atomic_path, progress
 from .cocovid_files import cocovid, write_cocovid
-from .motchallenge import MotFile, find_results
+from .motchallenge import MotFile, _check_twice, _float, _length_by_boxes, _most, find_results
 from ..metrics.mot import mot_scene
 from ..metrics.mot_classes import MOTClassMetrics
 
@@ -37,10 +37,10 @@ def _first_fault(name, text):
         if cells == ['']: continue
         if len(cells) != 10: return f'{name}:{n} has {len(cells)} numbers, separated by commas; a box of VisDrone has 10: {line.strip()[:80]!r}'
         for what,c in zip(VISDRONE_COLUMNS, cells):
-            try: v = float(c)
-            except ValueError: return f'{name}:{n}: {what} is {c!r}, which is no number'
-            if not np.isfinite(v): return f'{name}:{n}: {what} is {c!r}'
-            if what in _whole and v != int(v): return f'{name}:{n}: {what} is {c}; it is a whole number'
+            try: v = _float(c)
+            except ValueError: return f'{name}:{n}: {what} is {c!r:.80}, which is no number'
+            if not abs(v) < _most: return f'{name}:{n}: {what} is {c!r}'
+            if what in _whole and (v != int(v) or abs(v) > 2**53): return f'{name}:{n}: {what} is {c}; it is a whole number' + (' below 2^53' if v == int(v) else '')
             if what == 'frame' and v < 1: return f'{name}:{n}: frame is {c}; frames count from 1'
             if what == 'category' and v not in VISDRONE_CLASSES: return f'{name}:{n}: category is {c}; expected 0 to {max(VISDRONE_CLASSES)}'
 
@@ -58,7 +58,7 @@ def parse_visdrone(
         if df.shape[1] != 10: raise ValueError
         df.columns, number = VISDRONE_COLUMNS, df.to_numpy()
         whole = df[_whole].to_numpy()
-        if np.isfinite(number).all() and (whole == np.floor(whole)).all() and (df.frame >= 1).all() and df.category.isin(VISDRONE_CLASSES).all(): return df.astype(kinds)
+        if (abs(number) < _most).all() and (whole == np.floor(whole)).all() and (abs(whole) <= 2**53).all() and (df.frame >= 1).all() and df.category.isin(VISDRONE_CLASSES).all(): return df.astype(kinds)
     except (ValueError, pd.errors.ParserError): pass
     raise ValueError(_first_fault(name, text) or f'{name}: its lines have different numbers of columns')
 
@@ -103,11 +103,12 @@ def visdrone2coco(
     for name,file in progress(_sequences(root).items(), desc='VisDrone'):
         df, pictures = _table(file), Path(root)/'sequences'/name
         names = sorted(p.name for p in pictures.glob('*.jpg')) if pictures.is_dir() else []
-        n = len(names) or (int(df.frame.max()) if len(df) else 0)
+        n = len(names) or _length_by_boxes(file, df)
         if names: size = Image.open(pictures/names[0]).size
         elif width and height: size = width, height
         else: raise ValueError(f'{pictures} has no pictures to tell the size of; give width and height')
         if len(late := np.flatnonzero(df.frame > n)): raise ValueError(f'{file}:{file.line(late[0])}: frame is {df.frame[late[0]]}; the sequence ends with frame {n}')
+        _check_twice(file, df, df.category > 0)
         names = names or [f'{k:07d}.jpg' for k in range(1, n+1)]
         frames.append(pd.DataFrame(dict(video=name, file_name=[f'{name}/{o}' for o in names], width=size[0], height=size[1], mot_frame_id=range(1, n+1))))
         boxes.append(df.assign(image=df.frame - 1 + first))

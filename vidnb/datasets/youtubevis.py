@@ -20,7 +20,7 @@ import pandas as pd
 from ..core.environment import atomic_path
 from ..core.masks import as_rle, mask_areas, mask_boxes, paint_masks
 from ..core.plot import show_frames, spread
-from .cocovid_files import cocovid, read_cocovid, write_cocovid
+from .cocovid_files import check_entries, cocovid, read_cocovid, write_cocovid
 from .motchallenge import _open_zip, _text
 from ..metrics.vis_ap import frames_to_tracks
 from ..metrics.ytvis import check_vis_results
@@ -39,7 +39,7 @@ def _json(path):
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path} is ' + ('a folder; a file is read here' if path.is_dir() else 'not there'))
     try: return json.loads(_text(path))
-    except json.JSONDecodeError as e: raise ValueError(f'{path} is no json file: {e}') from None
+    except (RecursionError, json.JSONDecodeError) as e: raise ValueError(f'{path} is no json file: {e}') from None
 
 def _unique(rows, name, what):
     ids = [r.get('id') for r in rows]
@@ -55,12 +55,16 @@ def check_youtubevis(
     "`ValueError` for a key that is missing, an id that stands twice or points nowhere, and lists of another length than the video"
     if not isinstance(data, dict): raise ValueError(f'{name} holds a {type(data).__name__}; truth is a dict with videos, categories and annotations')
     if missing := [k for k in ('videos', 'categories') if k not in data]: raise ValueError(f'{name} has no {", ".join(missing)}; it has {", ".join(data)}')
+    anns, size = data.get('annotations') or [], dict.fromkeys(('width', 'height'), 'whole?')
+    for what,rows,kinds in (('videos', data['videos'], dict(file_names='list?', length='whole?') | size), ('categories', data['categories'], dict(name='text')), ('objects', anns, dict(video_id='id?', category_id='id?', segmentations='list?', bboxes='list?', areas='list?') | size)):
+        check_entries(rows, dict(id='id?') | kinds, f'{name}: {what}')
     _unique(data['videos'], name, 'videos')
-    known, anns = _unique(data['categories'], name, 'categories'), data.get('annotations') or []
+    known = _unique(data['categories'], name, 'categories')
     length = {}
     for v in data['videos']:
         if missing := [k for k in ('file_names', 'height', 'width') if k not in v]: raise ValueError(f'{name}: video {v["id"]} has no {", ".join(missing)}')
-        length[v['id']] = len(v['file_names'])
+        if odd := [f for f in v['file_names'] or () if not isinstance(f, str)]: raise ValueError(f'{name}: video {v["id"]} has {odd[0]!r:.60} among its file_names')
+        length[v['id']] = len(v['file_names'] or ())
         if v.get('length', length[v['id']]) != length[v['id']]: raise ValueError(f'{name}: video {v["id"]} has length {v["length"]} and {length[v["id"]]} pictures')
     _unique(anns, name, 'annotations')
     for a in anns:
@@ -68,6 +72,7 @@ def check_youtubevis(
         if a['video_id'] not in length: raise ValueError(f'{name}: object {a["id"]} is of video {a["video_id"]}, which is not there')
         if a['category_id'] not in known: raise ValueError(f'{name}: object {a["id"]} is of category {a["category_id"]}, which is not there')
         for k in ('segmentations', 'bboxes', 'areas'):
+            if k == 'bboxes': check_entries([dict(bbox=b) for b in a.get(k) or () if b is not None], dict(bbox='box'), f'{name}: bboxes of object {a["id"]}')
             if k in a and len(a[k] or []) != length[a['video_id']]: raise ValueError(f'{name}: object {a["id"]} has {len(a[k] or [])} {k}; video {a["video_id"]} has {length[a["video_id"]]} frames, and a frame without a mask is null')
 
 # %% ../../nbs/datasets/380_youtubevis.ipynb #f2679d8d
@@ -100,7 +105,8 @@ def vis_boxes(
             if not s: continue
             box, area = (o[t] if o else None for o in (boxes, areas))
             if box is None or area is None:
-                rle = as_rle(s, *size[a['video_id']])
+                try: rle = as_rle(s, *size[a['video_id']])
+                except ValueError as e: raise ValueError(f'object {a["id"]}, frame {t}: {e}') from None
                 x1, y1, x2, y2 = mask_boxes([rle])[0].tolist()
                 box, area = box or [x1, y1, x2-x1, y2-y1], int(mask_areas([rle])[0]) if area is None else area
             rows.append((start[a['video_id']] + t, a['id'], a['category_id'], *box, area, a.get('iscrowd', 0), s))
@@ -207,9 +213,12 @@ def read_vis_results(
             names = [n for n in z.namelist() if n.endswith('.json') and not n.startswith('__MACOSX')]
             if len(names) != 1: raise ValueError(f'{path} has {len(names)} json files in it; results are one')
             try: data = json.loads(z.read(names[0]).decode('utf-8-sig'))
-            except (UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f'{path}/{names[0]} is no json file: {e}') from None
+            except (UnicodeDecodeError, RecursionError, json.JSONDecodeError) as e: raise ValueError(f'{path}/{names[0]} is no json file: {e}') from None
     else: data = _json(path)
-    if truth is not None and isinstance(data, dict): data = tracks_of_mmtracking(data, truth, path)
+    if truth is not None and isinstance(data, dict):
+        try: data = tracks_of_mmtracking(data, truth, path)
+        except (AttributeError, IndexError, KeyError, TypeError) as e: raise ValueError(f'{path} has track_bboxes or track_masks that are not as MMTracking has them: {e}') from None
+    if isinstance(data, list): check_entries(data, dict(video_id='id?', category_id='id?', score='number?', segmentations='list?'), path)
     if truth is not None: check_vis_results(data, cocovid_to_vis(truth), path)
     elif not isinstance(data, list): raise ValueError(f'{path} holds a {type(data).__name__}; results are a list of tracks')
     return data
