@@ -64,3 +64,51 @@ def test_more_processes_than_samples():
         shares = [list(DistributedSampler(range(n), 8, r, seed=1)) for r in range(8)]
         same([len(s) for s in shares], [1]*8)
         same(sorted(set(sum(shares, []))), list(range(n)))
+
+class Frames(Numbers):
+    "Videos of some lengths, one after the other"
+    def __init__(self, lengths): self.video_lengths, self.test_mode, self.n = np.array(lengths), True, sum(lengths)
+    def __getitem__(self, i): return i
+
+def follow(rank, folder, sets, labels):
+    "What process `rank` of two gets of whole videos, of a quota, and of identity batches that fastai cuts"
+    from fastai.distributed import DistributedDL
+    from vidnb.loading.identity_batches import IdentityBatchSampler, identity_loader
+    from vidnb.loading.video_samplers import EntireVideoBatchSampler, QuotaSampler, VideoSampler
+    class OnCPU(DistributedDL):
+        def _broadcast(self, t, rank):             # fastai's goes by way of a GPU
+            t = torch.tensor(t)
+            dist.broadcast(t, rank)
+            return t.tolist()
+    torch.set_num_threads(1)
+    people = torch.utils.data.TensorDataset(torch.arange(len(labels)), torch.as_tensor(labels))
+    early = identity_loader(people, IdentityBatchSampler(labels, 4, 2), num_workers=0)      # before the processes meet
+    dist.init_process_group('gloo', store=dist.FileStore(str(folder/'store'), 2), rank=rank, world_size=2)
+    frames = [VideoSampler(Frames(l)) for l in sets]
+    videos = [torch.utils.data.DataLoader(s.dataset, batch_sampler=EntireVideoBatchSampler(s)) for s in frames]
+    quota, drawn = QuotaSampler(range(7), 5, seed=3), []
+    for epoch in (0, 1, 0):
+        quota.set_epoch(epoch)
+        drawn.append(list(quota))
+    cut = OnCPU(early, rank=rank, world_size=2)
+    batches = [[y.tolist() for _,y in cut] for _ in range(2)]
+    torch.save(dict(frames=[list(s) for s in frames], n_frames=[len(s) for s in frames], n_videos=[len(v) for v in videos], videos=[[b.tolist() for b in v] for v in videos], drawn=drawn, batches=batches, n=len(cut)), folder/f'{rank}.pt')
+    dist.barrier()
+    dist.destroy_process_group()
+
+def test_two_processes_have_whole_videos_and_whole_batches(tmp_path):
+    sets, labels = ([3,1,5,2,4], [9,1]), np.repeat(np.arange(12), [5,4,9,3,2,8,7,6,5,4,4,10])       # 7 batches, which two cannot share
+    mp.spawn(follow, (tmp_path, sets, labels), nprocs=2)
+    a, b = (torch.load(tmp_path/f'{r}.pt') for r in range(2))
+    for k,lengths in enumerate(sets):
+        same(a['frames'][k] + b['frames'][k], list(range(sum(lengths))))
+        same([len(v) for o in (a, b) for v in o['videos'][k]], lengths)
+        same([i for o in (a, b) for v in o['videos'][k] for i in v], list(range(sum(lengths))))
+        same([(o['n_frames'][k], o['n_videos'][k]) for o in (a, b)], [(len(o['frames'][k]), len(o['videos'][k])) for o in (a, b)])
+    for x,y in zip(a['drawn'], b['drawn']): same((len(x), len(y), len(set(x) | set(y))), (3, 3, 5))
+    same((a['drawn'][2], a['drawn'][1] != a['drawn'][0]), (a['drawn'][0], True))
+    for o in (a, b):
+        for epoch in o['batches']:
+            same((len(epoch), o['n']), (4, 4))
+            for who in epoch: same(sorted(np.unique(who, return_counts=True)[1].tolist()), [2]*4)
+    same(a['batches'][0] != a['batches'][1], True)

@@ -108,14 +108,16 @@ def test_order_of_videos_and_thresholds():
 def test_nan_results_miss_and_are_counted():
     truth, pred, *_ = videos(3, 1)
     pred['v0'][5:8] = np.nan
-    m = SOTMetrics('otb')
+    m = SOTMetrics('all_frames')
     m.add_all(truth, pred)
-    f = sot_frames(truth, pred, 'otb')
+    f = sot_frames(truth, pred, 'all_frames')
     assert (f.iou[5:8] <= 0).all() and not (f.error[5:8] <= 1e9).any()
     assert int(m.table().lost['v0']) == 3 and np.isfinite(list(m.value.values())).all()
     with expect_error(ValueError, 'v0: frame 5 has the result [nan'): sot_scores(truth, pred, 'pytracking')
-    filled = sot_frames(truth, pred, 'lasot').iou
-    same(filled[5:8], sot_frames(truth, {'v0': np.where(np.isnan(pred['v0']), pred['v0'][4], pred['v0'])}, 'all_frames').iou[5:8])
+    for rules in ('otb', 'uav123', 'lasot', 'tnl2k'):     # what the MATLAB toolkits do
+        filled = sot_frames(truth, pred, rules)
+        same(filled.iou[5:8], sot_frames(truth, {'v0': np.where(np.isnan(pred['v0']), pred['v0'][4], pred['v0'])}, 'all_frames').iou[5:8], where=rules)
+        assert int(filled.noted['lost'][0]) == 3
 
 def test_faults_of_arrays():
     truth, pred, away, _ = videos(4, 2)
@@ -135,7 +137,7 @@ def test_faults_of_arrays():
 
 def test_plots_of_all_kinds(tmp_path):
     import matplotlib.pyplot as plt
-    for plot,name in ((plot_success_curve, 'Success'), (plot_precision_curve, 'Precision'), (plot_norm_precision_curve, 'Norm_Precision')):
+    for plot,name in ((plot_success_curve, 'success'), (plot_precision_curve, 'precision'), (plot_norm_precision_curve, 'norm_precision')):
         ax = plot(np.linspace([1, .5], 0, 51).T, ['a', 'b'], plot_save_path=tmp_path)
         assert (tmp_path/f'{name}_plot.pdf').stat().st_size > 1000
         assert [t.get_text()[0] for t in ax.get_legend().get_texts()] == ['a', 'b']
@@ -299,3 +301,32 @@ def test_every_benchmark_takes_plain_files(benchmark, small):
 def test_metrics_open_no_torch():
     code = 'import sys, vidnb.metrics.vot, vidnb.metrics.sot_curves; assert "torch" not in sys.modules'
     subprocess.run([sys.executable, '-c', code], check=True, env=dict(os.environ, MPLBACKEND='Agg'))
+
+# MATLAB's toolkit, line by line -----------------------------------------------------------------------------------------------------
+
+def otb_matlab(res, anno):
+    "calcSeqErrRobust.m for x,y,w,h, with MATLAB's way to judge a condition: all elements of a row"
+    res = res.copy()
+    for i in range(1, len(res)):
+        if ((np.isnan(res[i]) | (res[i,2] <= 0) | (res[i,3] <= 0)) & ~np.isnan(anno[i])).all(): res[i] = res[i-1]
+    res[0] = anno[0]
+    error = np.sqrt((((res[:,:2] + (res[:,2:]-1)/2) - (anno[:,:2] + (anno[:,2:]-1)/2))**2).sum(1))
+    ok = (anno > 0).sum(1) == 4
+    a, b = res[ok], anno[ok]
+    side = lambda k: np.maximum(0, np.minimum(a[:,k]+a[:,k+2]-1, b[:,k]+b[:,k+2]-1) - np.maximum(a[:,k], b[:,k]) + 1)
+    cover, common = -np.ones(len(ok)), side(0)*side(1)
+    cover[ok] = common/(a[:,2]*a[:,3] + b[:,2]*b[:,3] - common)
+    error[~ok] = -1
+    return np.array([(cover > x).sum() for x in np.arange(21)*.05])/len(anno), np.array([(error <= x).sum() for x in range(51)])/len(anno)
+
+@pytest.mark.parametrize('seed', range(12))
+def test_otb_as_matlab_counts(seed):
+    rng, n = np.random.default_rng(seed), 80
+    anno = np.round(np.concatenate([rng.uniform(-2, 60, (n,2)), rng.uniform(5, 40, (n,2))], 1)*4)/4
+    res = anno + np.round(rng.normal(0, 4, (n,4))*4)/4
+    res[rng.random(n) < .15] = np.nan
+    res[rng.random(n) < .1, 2:] = 0
+    anno[1:][rng.random(n-1) < .1] = np.nan
+    corners = lambda b: {'v': np.concatenate([b[:,:2], b[:,:2]+b[:,2:]], 1)}
+    got = sot_scores(corners(anno), corners(res), 'otb')['v']
+    for k,w in zip(('success', 'precision'), otb_matlab(res, anno)): same(got[k]/got['divide'], w, eps=1e-12, where=f'{seed}, {k}')

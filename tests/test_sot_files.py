@@ -199,3 +199,54 @@ def test_pysot_and_toolkit_agree_on_the_bag(tmp_path):
     from vidnb.datasets.sot_sequences import read_pysot_json
     np.testing.assert_array_equal(read_pysot_json(tmp_path/'x.json')[0].boxes, regions)
     assert sot_text(regions[:1]).count(',') == 7
+
+def test_nfs_with_one_box_more_than_pictures(tmp_path):
+    for name,lines in (('mug', 25), ('cup', 24), ('pan', 17)):
+        film(tmp_path/name/'30'/name, '%05d.jpg', 1, 3)
+        text(tmp_path/name/'30'/f'{name}.txt', ''.join(f'0 {i/8} 5 {20+i/8} 15 {i} 0 0 0 "{name}"\n' for i in range(lines)))
+    assert {s.name: (len(s), len(s.frames), len(s.boxes)) for s in find_sot_sequences('nfs', tmp_path)} == {'cup': (3,3,3), 'mug': (3,3,4), 'pan': (3,3,3)}
+
+def test_tnl2k_as_it_is_unpacked(tmp_path):
+    film(tmp_path/'TNL2K_test_subset'/'cat'/'imgs', '%05d.png', 1, 3), write_sot_boxes(line(3), tmp_path/'TNL2K_test_subset'/'cat'/'groundtruth.txt')
+    text(tmp_path/'att'/'cat_attribute.txt', ','.join('1' + '0'*15 + '1'))
+    s, = find_sot_sequences('tnl2k', tmp_path, 'test')
+    assert (s.name, s.attributes) == ('cat', ['CM', 'MS'])
+
+def test_boxes_of_tiger1_that_do_not_count(tmp_path):
+    "OTB begins Tiger1 with picture 6; a result may have boxes for the five before it"
+    from vidnb.datasets.sot_report import sot_report
+    film(tmp_path/'Tiger1'/'img', '%04d.jpg', 1, 20), write_sot_boxes(line(20) + [10,0,0,0], tmp_path/'Tiger1'/'groundtruth_rect.txt')
+    pred = line(20) + [12,0,0,0]
+    pred[0] += 40
+    for name,b in (('late', pred[5:]), ('early', pred)): write_sot_results({'Tiger1': b}, tmp_path/'r'/name)
+    got = {n: sot_report(tmp_path, tmp_path/'r'/n) for n in ('late', 'early')}
+    assert got['late'].table.iloc[0].tolist() == got['early'].table.iloc[0].tolist()
+    assert any('Tiger1 has a box for each of the 5 frames that do not count' in n for n in got['early'].notes) and not any('do not count' in n for n in got['late'].notes)
+    write_sot_results({'Tiger1': pred[:17]}, tmp_path/'r'/'odd')
+    with pytest.raises(ValueError, match='Tiger1: the result has 17 boxes, the truth 15'): sot_report(tmp_path, tmp_path/'r'/'odd')
+
+def test_times_in_a_folder_of_their_own(tmp_path):
+    "As the package got10k writes them for OTB"
+    text(tmp_path/'T'/'car.txt', '1.000,2.000,3.000,4.000\n1.000,2.000,3.000,4.000\n'), text(tmp_path/'T'/'times'/'car_time.txt', '0.00000000\n0.02000000\n')
+    found = find_sot_results(tmp_path/'T')
+    assert list(found) == ['car'] and found['car'].fps() == pytest.approx(50)
+
+def test_matlab_results_on_the_command_line(tmp_path):
+    from scipy.io import savemat
+    import subprocess, sys, os
+    for n in ('ape', 'bee_1'):
+        write_sot_boxes(line(9) + 10, tmp_path/'truth'/f'{n}.txt')
+        for t,d in (('KCF', 0), ('my_own', 3)):
+            (tmp_path/'results_OPE').mkdir(exist_ok=True)
+            savemat(tmp_path/'results_OPE'/f'{n}_{t}.mat', dict(results=dict(res=line(9) + 10 + [d,0,0,0], type='rect', len=9, annoBegin=1, startFrame=1)))
+    out = subprocess.run([sys.executable, '-c', 'from vidnb.cli import main; main()', 'eval', 'sot', '--truth', str(tmp_path/'truth'), '--pred', str(tmp_path/'results_OPE'), '--out', str(tmp_path/'out')], capture_output=True, text=True, env=dict(os.environ, MPLBACKEND='Agg'))
+    assert out.returncode == 0, out.stderr[-500:]
+    import pandas as pd
+    assert list(pd.read_csv(tmp_path/'out'/'scores.csv', index_col=0).index) == ['KCF', 'my_own']
+
+def test_text_beside_the_same_result_as_mat(tmp_path):
+    from scipy.io import savemat
+    for k in range(2): write_sot_boxes(line(4), tmp_path/'T'/f'car-{k}.txt'), savemat(tmp_path/'T'/f'car-{k}.mat', dict(results=dict(res=line(4) + 1, type='rect')))
+    savemat(tmp_path/'T'/'car-2.mat', dict(results=dict(res=line(4) + 1, type='rect')))
+    assert {n: (r.runs[0].name, float(r.boxes()[0,0])) for n,r in find_sot_results(tmp_path/'T').items()} == {'car-0': ('car-0.txt', 0.), 'car-1': ('car-1.txt', 0.), 'car-2': ('car-2.mat', 1.)}
+    assert find_sot_trackers(tmp_path/'T') == {'T': tmp_path/'T'}

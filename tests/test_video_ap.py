@@ -11,8 +11,9 @@ from vidnb.datasets.cocovid_files import read_cocovid, write_cocovid
 from vidnb.datasets.imagenetvid import imagenet2coco_vid, read_imagenetvid, write_imagenetvid, write_vid_results, IMAGENET_VID_CLASSES
 from vidnb.datasets.video_reports import vid_report, vis_report
 from vidnb.datasets.youtubevis import cocovid_to_vis, ovis2coco, read_vis_results, read_youtubevis, vis_to_cocovid, write_vis_results, write_youtubevis, youtubevis2coco
-from vidnb.metrics.video_ap import AP_THRESHOLDS, VIDMetrics, greedy_matches, motion_iou, vid_matches
-from vidnb.metrics.vis_ap import VIS_AREAS, VISMetrics, YTVIS, YTVISeval, vis_matches, vis_scores, vis_summary
+from vidnb.metrics.video_ap import AP_THRESHOLDS, VIDMetrics, greedy_matches, motion_iou, vid_ap, vid_matches
+from vidnb.metrics.vis_ap import VIS_AREAS, VISMetrics, vis_matches, vis_scores, vis_summary
+from vidnb.metrics.ytvis import YTVIS, YTVISeval
 
 # boxes
 
@@ -110,6 +111,14 @@ def test_order_of_videos_does_not_matter(split):
     for k in split: two.add(k, vid_matches(*film(k)))
     same(one.value, two.value, eps=1e-12)
     assert one.table().index[-1] == 'COMBINED' and len(one.table()) == 6
+
+def test_rows_of_frames_may_stand_in_any_order():
+    "With equal scores too: the official program sorts by picture first"
+    truth, pred = film(3)
+    pred = pd.DataFrame(pred).assign(score=lambda o: (o.score*4).round()/4)
+    parts = [pred[pred.frame == t] for t in np.random.default_rng(0).permutation(pred.frame.unique())]
+    same(vid_ap(vid_matches(truth, pd.concat(parts))).to_numpy(), vid_ap(vid_matches(truth, pred.sort_values('frame', kind='stable'))).to_numpy())
+    assert len(pred.score.unique()) < len(pred)/2
 
 # masks
 

@@ -1,5 +1,5 @@
 "Scores of video object segmentation against TrackEval, the official tool of the unsupervised challenge, and against masks that are scored by dilation"
-import sys, types
+import json, sys, types
 import cv2
 import numpy as np
 import pytest
@@ -81,6 +81,46 @@ def test_files_are_scored_as_trackeval_scores_them(tmp_path, official):
     report = vos_report(tmp_path/'gt', tmp_path/'trackers'/'mine'/'data', match='J')
     for row,name in (('one', 'one'), ('two', 'two'), ('three', 'three'), ('COMBINED', 'COMBINED_SEQ')):
         for k in VOS_COLUMNS: same(float(report.table.loc[row, k]), float(want[name]['general']['JAndF'][k]), eps=1e-12, where=f'{row} {k}')
+
+def test_one_object_of_255_is_scored_as_trackeval_scores_it(tmp_path, official):
+    "DAVIS 2016: masks of 0 and 255 here, where TrackEval wants 1, since 255 is void for it"
+    official.optim_type = 'J'
+    want = {}
+    for seed,name in enumerate(('one', 'two')):
+        truth, pred = ((o > 0).astype(np.uint8) for o in blobs(40+seed, n=2, t=8+seed))
+        write_masks(truth*255, tmp_path/'Annotations'/'480p'/name)
+        write_masks(pred*255, tmp_path/'mine'/name)
+        want[name] = official.eval_sequence(as_official(truth, pred))
+    want['COMBINED'] = official.combine_sequences(want)
+    report = vos_report(tmp_path, tmp_path/'mine', ends='count')
+    for row,fields in want.items():
+        for k in VOS_COLUMNS: same(float(report.table.loc[row, k]), float(fields[k]), eps=1e-12, where=f'{row} {k}')
+    same(report.notes[-1].split('; ')[-1], 'the truth has one object, whose pixels are 255')
+
+@pytest.mark.parametrize('seed', range(4))
+def test_youtubevos_is_every_object_alone_after_its_first_frame(tmp_path, seed):
+    "Videos cut by hand to what counts, an object at a time, and the mean of four means"
+    rng, names, meta, alone = np.random.default_rng(seed), ('dog', 'ladder', 'zebra', 'spoon'), {}, []
+    for v in ('a', 'b', 'c'):
+        truth, pred = blobs(rng.integers(1000), n=4, t=9)
+        pred = np.array([0, 3, 1, 4, 2], np.uint8)[pred]
+        for k,n in zip(range(1, 5), rng.integers(0, 9, 4)): truth[:n][truth[:n] == k] = 0
+        there = [k for k in range(1, 5) if (truth == k).any()]
+        pred = pred*np.isin(pred, there)
+        frames = [f'{5*t:05d}' for t in range(9)]
+        write_masks(truth, tmp_path/'valid'/'Annotations'/v, frames)
+        write_masks(pred, tmp_path/'mine'/v, frames)
+        meta[v] = dict(objects={str(k): dict(category=names[k-1], frames=frames) for k in range(1, 5)})
+        for k in there:
+            first = next(t for t in range(9) if (truth[t] == k).any())
+            if first == 8: continue
+            one = vos_video(np.concatenate([truth[first:first+1] == k, truth[first+1:] == k]), np.concatenate([truth[first:first+1] == k, pred[first+1:] == k]), skip_ends=False)
+            alone.append((names[k-1] in ('dog', 'zebra'), one.J[0,1:].mean(), one.F[0,1:].mean()))
+    (tmp_path/'valid'/'meta.json').write_text(json.dumps(dict(videos=meta)))
+    got = vos_report(tmp_path/'valid', tmp_path/'mine').table.loc['mine']
+    means = {f'{s}_{kind}': np.mean([o[i] for o in alone if o[0] == is_seen]) for i,s in ((1, 'J'), (2, 'F')) for kind,is_seen in (('seen', True), ('unseen', False))}
+    for k,want in means.items(): same(float(got[k]), float(want), eps=1e-12, where=k)
+    same((float(got.overall), int(got.seen + got.unseen)), (float(np.mean(list(means.values()))), len(alone)), eps=1e-12)
 
 def test_videos_are_combined_as_trackeval_does(official):
     official.optim_type = 'J'

@@ -40,6 +40,8 @@ Modules:
 - `vidnb.datasets.mot_report`: One function for all benchmarks of tracking with boxes: tables, curves and remarks of one tracker, or of several side by side
 - `vidnb.datasets.motchallenge`: Files of MOT15, MOT16, MOT17, MOT20, DanceTrack and SportsMOT, and the score of a folder of results by the rules of the benchmark
 - `vidnb.datasets.mots`: Text files and pictures of masks with identities, their conversion to CocoVID, and the official scores of tracking and segmentation
+- `vidnb.datasets.otb_results`: MATLAB files and json of the benchmark's authors, seven ways to say where an object is, and the runs of OPE, TRE and SRE
+- `vidnb.datasets.packed_files`: One path for a file wherever it is, and a list of all that are below a folder or inside a zip
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.datasets.reference_frames`: The other frames of a video that a detector or tracker looks at beside the one it is asked about
@@ -61,6 +63,7 @@ Modules:
 - `vidnb.datasets.visdrone`: Files of VisDrone's multi-object tracking, as CocoVID and as scores of its classes outside the ignored regions
 - `vidnb.datasets.vot_workspace`: Which file holds which run: trackers, experiments, repetitions and anchors, and what lies beside them
 - `vidnb.datasets.youtubevis`: Files of video instance segmentation: read, written, checked, turned into CocoVID, and shown as colours over frames
+- `vidnb.datasets.youtubevos`: Which object is what, from which frame on, and which categories a method has seen before
 - `vidnb.function_commands`: `vidnb convert` and `vidnb eval`: one command for each converter and each report, made from the function's own signature
 - `vidnb.interop.checkpoints`: Any zoo's file into a model whole, or not at all, with a report of what went where
 - `vidnb.interop.weight_files`: Tensors out of a file that somebody else wrote, without running anything that is in it
@@ -125,8 +128,9 @@ Modules:
 - `vidnb.metrics.track_ap`: Average precision of whole tracks, as TAO and YouTube-VIS define it, from columns and without a loop over pairs
 - `vidnb.metrics.video_ap`: Which detections are right, precision over recall, and the AP of ImageNet VID for slow, medium and fast objects
 - `vidnb.metrics.vis_ap`: Video instance segmentation: one mask in each frame, one score for the whole track, one AP
-- `vidnb.metrics.vos`: J, F and J&F of DAVIS: how well a mask covers an object, and how well it follows its outline, in all frames at once
+- `vidnb.metrics.vos`: J, F and J&F of DAVIS and YouTube-VOS: how well a mask covers an object, and how well it follows its outline, in all frames at once
 - `vidnb.metrics.vot`: Trackers that are started again or in many places: accuracy, robustness, and the overlap that one may expect
+- `vidnb.metrics.ytvis`: `YTVIS` and `YTVISeval`: the methods of the official tools, on the arrays of the page before
 - `vidnb.models.attention_recognizers`: TimeSformer, VideoMAE, Video Swin and MViT, as functions of the number of classes
 - `vidnb.models.backbones2d`: ResNet under the zoo's names, filled from torchvision's weights, and any other 2D network as a feature extractor
 - `vidnb.models.c2d`: An image network on every frame, with one pooling over time: the baseline that I3D and non-local networks are measured against

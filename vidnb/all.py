@@ -29,6 +29,7 @@ from vidnb.metrics.vot import *
 from vidnb.metrics.sot_curves import *
 from vidnb.metrics.video_ap import *
 from vidnb.metrics.vis_ap import *
+from vidnb.metrics.ytvis import *
 from vidnb.metrics.vos import *
 from vidnb.metrics.reid import *
 from vidnb.metrics.reranking import *
@@ -78,6 +79,8 @@ from vidnb.datasets.cocovid_files import *
 from vidnb.datasets.cocovid import *
 from vidnb.datasets.reference_frames import *
 from vidnb.datasets.video_dataset import *
+from vidnb.datasets.packed_files import *
+from vidnb.datasets.otb_results import *
 from vidnb.datasets.motchallenge import *
 from vidnb.datasets.mot_converters import *
 from vidnb.datasets.kitti_tracking import *
@@ -97,6 +100,7 @@ from vidnb.datasets.sot_converters import *
 from vidnb.datasets.sot_report import *
 from vidnb.datasets.imagenetvid import *
 from vidnb.datasets.youtubevis import *
+from vidnb.datasets.youtubevos import *
 from vidnb.datasets.davis import *
 from vidnb.datasets.video_reports import *
 from vidnb.datasets.reid import *

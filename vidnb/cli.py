@@ -1,6 +1,6 @@
 """What can be done without a notebook: `vidnb demo`, `predict`, `train`, `check`, `prepare`, `extract`, `extract-features`, `convert`, `eval`, `bench`, `env`
 
-What is wanted without a notebook: `vidnb demo` trains a recogniser on videos made on the spot and leaves its results as pictures; `vidnb predict VIDEO --learner FILE` classifies files with an exported learner; `vidnb train` trains one on a folder of videos; `vidnb check` finds broken files in a data set before training, `vidnb prepare` makes copies that are quick to read, `vidnb extract` writes frames or optical flow as images, `vidnb extract-features` the features that a recogniser sees in long videos; `vidnb bench` times this machine, `vidnb bench data` the way from files to clips and `vidnb bench models` the known networks, both beside others, `vidnb bench training` a learner beside a bare loop, `vidnb bench tal` and `vidnb bench metrics` the scores of localisation and of tracking; `vidnb eval` measures files of results by the rules of their benchmark, of localisation (`tal`), tracking (`mot`, `mots`, `tao`, `sot`), detection and segmentation in video (`vid`, `vis`, `vos`) and re-identification (`reid`); `vidnb convert` turns the files of a benchmark into CocoVID; `vidnb env` says what is installed, for a bug report. A mistake of the user's is one line on stderr and exit status 1, never a traceback; so is every file that cannot be read. What was interrupted goes on where it was when the command is given again.
+What is wanted without a notebook: `vidnb demo` trains a recogniser on videos made on the spot and leaves its results as pictures; `vidnb predict VIDEO --learner FILE` classifies files with an exported learner; `vidnb train` trains one on a folder of videos; `vidnb check` finds broken files in a data set before training, `vidnb prepare` makes copies that are quick to read, `vidnb extract` writes frames or optical flow as images, `vidnb extract-features` the features that a recogniser sees in long videos; `vidnb bench` times this machine, `vidnb bench data` the way from files to clips and `vidnb bench models` the known networks, both beside others, `vidnb bench training` a learner beside a bare loop, `vidnb bench tal` and `vidnb bench metrics` the scores of localisation and of tracking; `vidnb eval` measures files of results by the rules of their benchmark, of localisation (`tal`), tracking (`mot`, `mots`, `tao`, `sot`), detection and segmentation in video (`vid`, `vis`, `vos`) and re-identification (`reid`); `vidnb errors` shows the errors of a tracker frame by frame; `vidnb convert` turns the files of a benchmark into CocoVID; `vidnb env` says what is installed, for a bug report. A mistake of the user's is one line on stderr and exit status 1, never a traceback; so is every file that cannot be read. What was interrupted goes on where it was when the command is given again.
 
 Docs: https://vidnb.github.io/vidnb/cli.html.md"""
 
@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
 import time
 import warnings
@@ -427,17 +428,38 @@ def _eval(sub, argv=()):
         k, do = add(kinds)
         k.set_defaults(measure=do)
     add_evaluations(kinds, argv)
-    return c, lambda a: a.measure(a) if hasattr(a, 'measure') else print_report(a.run(a), a.out)
+    return c, lambda a: a.measure(a) if hasattr(a, 'measure') else print_report(a.run(a), a.out, shlex.join(['vidnb', *argv]))
 
 def print_report(
     report, # `EvalReport`
     out=None, # folder for its files
+    command:str='', # line of the shell that made it
 )->int: # exit status
     "Write a report into a folder, and print it"
+    report.command = command
     files = report.save(out) if out else []   # first, since whoever reads what is printed may stop reading
     print(report.text(digits=5))   # published tables have three decimals of a percentage
     if out: print(f'\n{len(files)} files, in {out}')
     return 0
+
+# %% ../nbs/990_cli.ipynb #520c3e83
+def _errors(sub):
+    c = sub.add_parser('errors', help='the errors of a tracker in one sequence, frame by frame, as a page or a video')
+    c.add_argument('--truth', required=True, help='folder of the sequence, or its gt.txt')
+    c.add_argument('--pred', required=True, help='result of the tracker, a text file of the MOT Challenge')
+    c.add_argument('--frames', default=None, help='folder of pictures, or a video (img1 beside the truth; without pictures boxes are drawn on white)')
+    c.add_argument('--benchmark', default='MOT17', help='whose rules apply (%(default)s)')
+    c.add_argument('--threshold', type=float, default=.5, help='IoU that a match needs (%(default)s)')
+    c.add_argument('--out', default='errors.html', metavar='FILE', help='errors.html, a page with a slider over the frames with errors, or errors.mp4, all frames (%(default)s)')
+    def do(a):
+        import matplotlib
+        matplotlib.use('Agg')
+        from vidnb.view.mot_errors import MOTErrors
+        errors = MOTErrors(a.truth, a.pred, a.frames, a.benchmark, a.threshold)
+        print(errors)
+        print('in', errors.save(a.out))
+        return 0
+    return c, do
 
 # %% ../nbs/990_cli.ipynb #372be8b8
 def _convert(sub, argv=()):
@@ -450,7 +472,7 @@ def _convert(sub, argv=()):
     return c, do
 
 # %% ../nbs/990_cli.ipynb #b44267b0
-_commands = _demo, _predict, _train, _check, _prepare, _extract, _extract_features, _convert, _eval, _bench, _env
+_commands = _demo, _predict, _train, _check, _prepare, _extract, _extract_features, _convert, _eval, _errors, _bench, _env
 
 def parser(
     argv=(), # arguments of the command line; options of the converter or evaluation among them are loaded, those of others are not

@@ -65,9 +65,11 @@ def bbox_cxcyah_to_xyxy(
 
 # %% ../../nbs/core/012_box_forms.ipynb #a5ce4f3b
 def _unit(size_norm, w, h):
-    "Width and height that middles are divided by"
+    "Width and height that middles are divided by, as arrays or tensors like those of the boxes"
     if size_norm is None: return w, h
-    size = _columns(size_norm, (1, 2), 'size_norm has') if np.ndim(size_norm) or hasattr(size_norm, 'detach') else [size_norm]
+    size = w.new_tensor(np.asarray(size_norm)) if hasattr(w, 'detach') and not hasattr(size_norm, 'detach') else size_norm
+    if hasattr(size, 'detach') and not hasattr(w, 'detach'): size = size.detach().cpu().numpy()
+    size = _columns(size, (1, 2), 'size_norm has') if len(np.shape(size)) else [size]
     return size[0], size[-1]
 
 def bbox_xywh_to_rel_cxcywh(

@@ -62,11 +62,9 @@ def plot_det_ass(
     grid = np.linspace(0, 1, 101)
     lines = ax.contour(grid, grid, np.sqrt(grid[None]*grid[:,None]), levels=np.arange(.1, 1, .1), colors='#bbb', linewidths=.8)
     ax.clabel(lines, fmt='%.1f', fontsize=7)
-    for n,(d,a) in at.items():
-        ax.plot(d, a, 'o', label=f'{n} {float(np.mean(scores[n]["HOTA"])):.3f}')
-        ax.annotate(n, (d, a), (4, 4), textcoords='offset points', fontsize=8)
+    for k,(n,(d,a)) in enumerate(at.items()): ax.plot(d, a, 'osD^vP*Xph'[k % 10], ms=7, label=f'{n} {float(np.mean(scores[n]["HOTA"])):.3f}')
     ax.set(xlabel='DetA', ylabel='AssA', xlim=(0,1), ylim=(0,1))
-    ax.legend(frameon=False, title='HOTA', loc='lower left', fontsize=8)
+    ax.legend(title='HOTA', fontsize=8, framealpha=.9)
     return ax
 
 # %% ../../nbs/datasets/358_mot_report.ipynb #12d46687
@@ -110,9 +108,9 @@ def _one(metrics, of):
 def _bars(scores, ax):
     "HOTA, DetA and AssA of each sequence, the best on top"
     order = sorted(scores, key=lambda n: np.mean(scores[n]['HOTA']))[-25:]
-    ax.barh(order, [np.mean(scores[n]['HOTA']) for n in order], color='#9bd')
-    for k,c,m in (('DetA', '#27a', '|'), ('AssA', '#d73', 'x')): ax.plot([np.mean(scores[n][k]) for n in order], order, m, color=c, label=k)
-    ax.set(xlabel='HOTA', xlim=(0,1))
+    ax.barh(order, [np.mean(scores[n]['HOTA']) for n in order], color='#9bd', label='HOTA')
+    for k,c,m in (('DetA', '#05a', 'D'), ('AssA', '#c40', 'o')): ax.plot([np.mean(scores[n][k]) for n in order], order, m, color=c, label=k)
+    ax.set(xlabel='score', xlim=(0,1))
     ax.legend(frameon=False)
     return ax
 
@@ -168,5 +166,5 @@ def mot_report(
         metrics[name] = evaluate_tracking(truth, path, benchmark, classes, sequences, gt_name, tell, threshold)
     first = next(iter(metrics.values()))
     tables, figures = _one(first, of) if len(metrics) == 1 else _several(metrics, of)
-    size = f'{len(first.videos)} sequences' + (f', {len(first.classes)} classes' if isinstance(first, MOTClassMetrics) else '')
+    size = f'{len(first.videos)} sequence' + 's'*(len(first.videos) != 1) + (f', {len(first.classes)} classes' if isinstance(first, MOTClassMetrics) else '')
     return EvalReport(f'{benchmark}: {", ".join(trackers)}', tables, figures, [_rules(benchmark), f'{size}; scores are from 0 to 1, those of HOTA are means over 19 thresholds', *notes])

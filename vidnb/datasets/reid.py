@@ -93,16 +93,25 @@ def _find_crops(root):
     return pd.concat([read_reid_list(f).assign(camera=-1, split=f.stem) for f in files]).assign(path=lambda t: 'imgs/' + t.path) if files else None
 
 # %% ../../nbs/datasets/390_reid.ipynb #c234bb01
+def _table_of(root):
+    "Pictures of the data set in `root`, None if there is none"
+    makers = (_find_market, _find_msmt, _find_crops) if root.is_dir() else (_find_market,)
+    return next((t for f in makers if (t := f(root)) is not None), None)
+
+def _inside(root):
+    "Pictures of the data set in a folder of `root`, as it lies after unpacking"
+    found = {d.name: t for d in sorted(root.iterdir()) if d.is_dir() and (t := _table_of(d)) is not None} if root.is_dir() else {}
+    if len(found) > 1: raise ValueError(f'{root} has several data sets: {", ".join(found)}; give the folder of one of them')
+    return next((t.assign(path=n + '/' + t.path) for n,t in found.items()), None)
+
 def find_reid(
-    root, # folder of a data set; Market-1501 and DukeMTMC-reID may be a zip
+    root, # folder of a data set, or one with that folder in it; Market-1501 and DukeMTMC-reID may be a zip
     split=None, # one split, or several; None: all
 )->pd.DataFrame: # `REID_COLUMNS`: path relative to `root` (str), id and camera (int64), split (str)
     "Pictures of a data set, whichever it is; `ValueError` says what was looked for"
     root = Path(root)
     if not root.exists(): raise FileNotFoundError(f'{root} is not there')
-    makers = (_find_market, _find_msmt, _find_crops) if root.is_dir() else (_find_market,)
-    table = next((t for f in makers if (t := f(root)) is not None), None)
-    if table is None: raise ValueError(f'{root} is no data set of re-identification: there is neither {", ".join(_market)} with pictures, nor list_train.txt, nor meta with lists')
+    if (table := _table_of(root)) is None and (table := _inside(root)) is None: raise ValueError(f'{root} is no data set of re-identification: there is neither {", ".join(_market)} with pictures, nor list_train.txt, nor meta with lists')
     table = table[list(REID_COLUMNS)].reset_index(drop=True)
     if split is None: return table
     wanted = [split] if isinstance(split, str) else list(split)

@@ -15,7 +15,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from .sot_files import file_text, files_below, find_sot_results, find_sot_trackers, match_names, read_sequence_list, read_sot_flags
+from .packed_files import file_text, files_below
+from .sot_files import SOT_ATTRIBUTES, find_sot_results, find_sot_trackers, match_names, read_sequence_list, read_sot_flags
 from .sot_sequences import SOTSequence, find_sot_sequences, read_pysot_json, upright_boxes
 from ..metrics.report import EvalReport
 from ..metrics.sot import SOT_RULES, SOTMetrics, sot_scores
@@ -31,16 +32,24 @@ _folders_of = dict(otb='otb100', uav123='uav123', lasot='lasot', got10k='got10k'
 SOT_BENCHMARKS = (*_folders_of, *VOT_INTERVALS)
 _lists = re.compile(r'(list|testing_set|training_set|readme|tb_\d+|cvpr13|attr_list|attr_desc)\.txt', re.I)
 
-def _plain_truth(path):
-    "Sequences of text files that lie in one folder or zip"
-    files = [path] if path.is_file() and path.suffix != '.zip' else files_below(path) if path.is_file() else [p for d in (path/'gt', path) if d.is_dir() for p in sorted(d.glob('*.txt'))]
-    name = lambda p: p.parent.name if p.name.startswith('groundtruth') else p.name.removesuffix('.gz').removesuffix('.txt')
-    away = {p.name: p for p in files if p.parent.name == 'absent'} or {p.name: p for p in ((path if (path/'absent').is_dir() else path.parent)/'absent').glob('*.txt')}
-    boxes = [p for p in files if p.parent.name != 'absent' and not _lists.fullmatch(p.name) and re.search(r'\.txt(\.gz)?$', p.name)]
-    if any(p.parent.name == 'gt' for p in boxes): boxes = [p for p in boxes if p.parent.name == 'gt']
-    elif any(p.name.startswith('groundtruth') for p in boxes): boxes = [p for p in boxes if p.name.startswith('groundtruth')]
-    return [SOTSequence(name(p), p.parent, p, hidden=(away[p.name],) if p.name in away else ()) for p in boxes]
+def _beside(path, files, kind):
+    "{sequence: its file} of a folder such as absent or att, in the zip or folder of the boxes or beside it"
+    found = [p for p in files if p.parent.name == kind] or [p for d in (path, path.parent) if (d/kind).is_dir() for p in sorted((d/kind).glob('*.txt'))]
+    return {p.name.removesuffix('.txt').removesuffix('_attribute'): p for p in found}
 
+def _plain_truth(path, benchmark):
+    "Sequences of text files that lie in one folder or zip"
+    files = [path] if path.is_file() and path.suffix != '.zip' else files_below(path) if path.is_file() else [p for d in (path/'gt', path/'gt_rect', path) if d.is_dir() for p in sorted(d.glob('*.txt'))]
+    name = lambda p: p.parent.name if p.name.startswith('groundtruth') else p.name.removesuffix('.gz').removesuffix('.txt')
+    away, att = (_beside(path, files, k) for k in ('absent', 'att'))
+    words = next((v for k,v in SOT_ATTRIBUTES.items() if k.lower() == benchmark), None)
+    meta = lambda n: dict(attributes=(att[n], words)) if words and n in att else {}
+    boxes = [p for p in files if p.parent.name not in ('absent', 'att') and not _lists.fullmatch(p.name) and re.search(r'\.txt(\.gz)?$', p.name)]
+    if any(p.parent.name in ('gt', 'gt_rect') for p in boxes): boxes = [p for p in boxes if p.parent.name in ('gt', 'gt_rect')]
+    elif any(p.name.startswith('groundtruth') for p in boxes): boxes = [p for p in boxes if p.name.startswith('groundtruth')]
+    return [SOTSequence(n, p.parent, p, hidden=(away[n],) if n in away else (), meta=meta(n)) for n,p in ((name(p), p) for p in boxes)]
+
+# %% ../../nbs/datasets/368_sot_report.ipynb #74ea15be
 def sot_truth(
     truth, # folder of the benchmark; folder or zip of text files; one text file; or json in pysot's form
     benchmark:str='otb', # one of `SOT_BENCHMARKS`
@@ -56,7 +65,7 @@ def sot_truth(
     if path.is_dir():
         try: return find_sot_sequences(_folders_of.get(benchmark, 'vot'), path, split)
         except (ValueError, FileNotFoundError) as e: problem = e
-    if found := _plain_truth(path): return found
+    if found := _plain_truth(path, benchmark): return found
     raise problem or ValueError(f'{path} has no truth: there is no text file in it')
 
 # %% ../../nbs/datasets/368_sot_report.ipynb #74f190b6
@@ -79,26 +88,35 @@ def _matched(sequences, found, where, missing, notes):
     if extra := sorted(set(found) - set(pairs.values())): notes.append(f'{where}: not scored, as there is no truth: {listed(extra)}')
     return {n: found[k] for n,k in pairs.items()}
 
+# %% ../../nbs/datasets/368_sot_report.ipynb #18deae20
+def _runs_of(sequences, path, missing='error', notes=None):
+    "({name: [(first frame, boxes x1 y1 x2 y2) of each repetition]}, {name: `SOTResult`})"
+    if missing not in ('error', 'skip', 'zero'): raise ValueError(f"missing is {missing!r}; it is 'error', 'skip' or 'zero'")
+    notes = [] if notes is None else notes
+    found = _matched(sequences, find_sot_results(path, [s.name for s in sequences]), path, missing, notes)
+    out = {n: [(start, _corners(b)) for start,b in r.segments()] for n,r in found.items()}
+    for s in (s for s in sequences if s.skip and s.name in out):    # some trackers were begun in the frames that do not count
+        early = [len(b) == len(s.boxes) + s.skip and not start for start,b in out[s.name]]
+        out[s.name] = [(start, b[s.skip:] if cut else b) for (start,b),cut in zip(out[s.name], early)]
+        if any(early): notes.append(f'{path}: {s.name} has a box for each of the {s.skip} frames that do not count; they are left out')
+    if missing == 'zero': out |= {s.name: [(0, np.full((len(s.boxes), 4), np.nan))] for s in sequences if s.name not in out}
+    if (runs := max(map(len, out.values()), default=1)) > 1: notes.append(f'{path}: up to {runs} repetitions of a sequence, all of which count' + (', and which begin in different frames (TRE)' if any(start for o in out.values() for start,_ in o) else ''))
+    return out, found
+
 def read_sot_tracker(
     sequences, # list of `SOTSequence`
-    path, # results of one tracker: file, folder or zip
+    path, # results of one tracker: file, folder, zip, or folder/*_TRACKER.mat
     missing:str='error', # a sequence without a result is an 'error', to 'skip', or misses everywhere ('zero')
     notes:list=None, # lines about what was noticed are added to it
 )->dict: # {name: list of boxes (n,4) x1 y1 x2 y2, one a repetition}
     "Results of a tracker on these sequences"
-    if missing not in ('error', 'skip', 'zero'): raise ValueError(f"missing is {missing!r}; it is 'error', 'skip' or 'zero'")
-    notes = [] if notes is None else notes
-    found = _matched(sequences, find_sot_results(path), path, missing, notes)
-    out = {n: [_corners(r.boxes(k)) for k in range(len(r.runs))] for n,r in found.items()}
-    if missing == 'zero': out |= {s.name: [np.full((len(s.boxes), 4), np.nan)] for s in sequences if s.name not in out}
-    if (runs := max(map(len, out.values()), default=1)) > 1: notes.append(f'{path}: up to {runs} repetitions of a sequence, all of which count')
-    return out
+    return {n: [b for _,b in o] for n,o in _runs_of(sequences, path, missing, notes)[0].items()}
 
-def _trackers(pred):
+def _trackers(pred, names):
     "{name: path} of one path or several"
     paths, out = [pred] if isinstance(pred, (str, Path)) else list(pred), {}
     for p in paths:
-        for n,q in find_sot_trackers(p).items(): out[n if n not in out else f'{q.parent.name}/{n}'] = q
+        for n,q in find_sot_trackers(p, names).items(): out[n if n not in out else f'{q.parent.name}/{n}'] = q
     if not out: raise ValueError('pred names no results')
     return out
 
@@ -106,32 +124,33 @@ def _trackers(pred):
 def _absent(sequences, rules):
     "Marks of absence, and a note where the rules ask for them and there are none"
     flags = {s.name: (s.flags(s.cover) == 0) if s.cover is not None else ~s.visible for s in sequences}
-    marked = any(s.hidden or s.cover is not None or s.form == 'nfs' for s in sequences)
-    note = [] if marked or rules.absent == 'count' else ['no marks of absent frames were found beside the truth, though these rules ask for them; all frames count as present']
-    return flags if marked else None, note
+    if any(s.hidden or s.cover is not None or s.form == 'nfs' for s in sequences): return flags, []
+    if rules.absent == 'count': return None, []
+    n = int(sum(map(np.sum, flags.values())))
+    return flags, ['no marks of absent frames were found beside the truth, though these rules ask for them; ' + (f'only the {n} frames whose box is NaN or four zeros count as absent' if n else 'all frames count as present')]
 
 def _summed(stats):
     "Statistics of repetitions as those of one longer sequence"
     return {k: sum(s[k] for s in stats) for k in stats[0]}
 
-def _score_tracker(name, sequences, boxes, rules, absent, sizes):
+def _score_tracker(name, sequences, runs, rules, absent, sizes):
     "`SOTMetrics` of one tracker; errors begin with its path"
-    m, truth = SOTMetrics(rules), {s.name: _corners(s.boxes) for s in sequences}
-    pick = lambda o, names: None if o is None else {n: o[n] for n in names}
-    stats = {n: [] for n in truth}
-    for k in range(max(map(len, boxes.values()))):
-        names = [n for n in truth if len(boxes[n]) > k]
-        try: got = sot_scores(pick(truth, names), {n: boxes[n][k] for n in names}, rules, pick(absent, names), pick(sizes, names))
+    m, truth, stats = SOTMetrics(rules), {s.name: _corners(s.boxes) for s in sequences}, {s.name: [] for s in sequences}
+    for k in range(max(map(len, runs.values()))):
+        start = {n: runs[n][k][0] for n in truth if len(runs[n]) > k}
+        if late := [n for n,i in start.items() if not 0 <= i < len(truth[n])]: raise ValueError(f'{name}: {late[0]}: repetition {k+1} begins in frame {start[late[0]]}, the truth has {len(truth[late[0]])}')
+        rest = lambda o: None if o is None else {n: o[n][i:] for n,i in start.items()}
+        try: got = sot_scores(rest(truth), {n: runs[n][k][1] for n in start}, rules, rest(absent), None if sizes is None else {n: sizes[n] for n in start})
         except ValueError as e: raise ValueError(f'{name}: {e}') from None
         for n,s in got.items(): stats[n].append(s)
     for n,s in stats.items(): m.add(n, _summed(s))
     return m
 
-def _other_lengths(sequences, boxes):
+def _other_lengths(sequences, runs):
     "Lines about results that are longer or shorter than the truth, where the rules take them"
-    for n,b in boxes.items():
-        for word,what,odd in (('longer', 'cut', lambda r, s: len(r) > len(s.boxes)), ('shorter', 'filled with misses', lambda r, s: len(r) < len(s.boxes))):
-            if names := [s.name for s in sequences if any(odd(r, s) for r in b[s.name])]: yield f'{n}: results of {len(names)} sequences are {word} than the truth and are {what}, such as {names[0]}'
+    for n,o in runs.items():
+        for word,what,odd in (('longer', 'cut', lambda d: d > 0), ('shorter', 'filled with misses', lambda d: d < 0)):
+            if names := [s.name for s in sequences if any(odd(start + len(r) - len(s.boxes)) for start,r in o[s.name])]: yield f'{n}: results of {len(names)} sequences are {word} than the truth and are {what}, such as {names[0]}'
 
 # %% ../../nbs/datasets/368_sot_report.ipynb #f425b64e
 def _counted(trackers):
@@ -159,17 +178,31 @@ def _in_words(r):
     hits = [f'a frame without a true box counts as found in {" and ".join(r.empty_hits).replace("_", " ")}'] if r.empty_hits else []
     return ', '.join([_rule_words[k,v] for k,v in vars(r).items() if k != 'empty_hits' and (k,v) in _rule_words] + hits)
 
+_first_columns = dict(got10k=['ao', 'sr50', 'sr75'], trackingnet=['success', 'precision_auc', 'norm_precision_auc'])   # what their servers print
+
+def _scores(trackers, found, benchmark, pooled):
+    "Table of scores, the best tracker first; with frames a second where all or some trackers tell them"
+    scores, first = compare_sot(trackers).rename_axis('tracker'), _first_columns.get(benchmark, [])
+    if first: scores = scores[[*first, *(c for c in scores if c not in first)]].sort_values(first[0], ascending=False, kind='stable')
+    speed = {}
+    for n,results in found.items():
+        if pooled: each = [1/s[s > 0] for r in results.values() if (s := r.seconds()) is not None]
+        else: each = [np.array([f]) for r in results.values() if (f := r.fps()) is not None]
+        if sum(map(len, each)): speed[n] = float(np.concatenate(each).mean())
+    return scores.assign(fps=pd.Series(speed)) if speed else scores
+
+# %% ../../nbs/datasets/368_sot_report.ipynb #55fcfb8e
 def _ope_report(sequences, paths, benchmark, rules, missing, attributes, hardest):
     r = SOT_RULES[rules]
     notes = [f'rules of {rules}: {_in_words(r)}']
-    boxes = {n: read_sot_tracker(sequences, p, missing, notes) for n,p in paths.items()}
-    sequences = [s for s in sequences if all(s.name in b for b in boxes.values())]
+    read = {n: _runs_of(sequences, p, missing, notes) for n,p in paths.items()}
+    runs, found = ({n: o[k] for n,o in read.items()} for k in (0, 1))
+    sequences = [s for s in sequences if all(s.name in o for o in runs.values())]
     if not sequences: raise ValueError('there is no sequence of which all trackers have a result')
     absent, note = _absent(sequences, r)
     sizes = {s.name: s.size for s in sequences} if r.clip else None
-    trackers = {n: _score_tracker(paths[n], sequences, b, rules, absent, sizes) for n,b in boxes.items()}
-    scores = compare_sot(trackers).rename_axis('tracker')
-    if benchmark == 'got10k': scores = scores[['ao', 'sr50', 'sr75', *(c for c in scores if c not in ('ao', 'sr50', 'sr75'))]].sort_values('ao', ascending=False, kind='stable')
+    trackers = {n: _score_tracker(paths[n], sequences, o, rules, absent, sizes) for n,o in runs.items()}
+    scores = _scores(trackers, found, benchmark, r.pooled)
     main = 'ao' if benchmark == 'got10k' else 'success'
     tables = {'scores': scores} | _sequence_tables({n: m.table()[main].drop('COMBINED') for n,m in trackers.items()}, hardest)
     curve = lambda plot, k: lambda ax: plot(np.array([m.curves[k] for m in trackers.values()]), list(trackers), dict(ax=ax))
@@ -179,7 +212,7 @@ def _ope_report(sequences, paths, benchmark, rules, missing, attributes, hardest
         by = {n: m.by_attribute(words) for n,m in trackers.items()}
         tables['attributes'] = pd.concat([next(iter(by.values()))[['videos']], *(t[[main]].set_axis([n], axis=1) for n,t in by.items())], axis=1).rename_axis('attribute')
         figures['by attribute'] = lambda ax: plot_attributes(by, main, ax)
-    return EvalReport(f'{benchmark}: {", ".join(paths)}', tables, figures, [*notes, *note, *_other_lengths(sequences, boxes), *_counted(trackers)])
+    return EvalReport(f'{benchmark}: {", ".join(paths)}', tables, figures, [*notes, *note, *_other_lengths(sequences, runs), *_counted(trackers)])
 
 # %% ../../nbs/datasets/368_sot_report.ipynb #bbcf5ff1
 def _size(s):
@@ -268,7 +301,7 @@ def _vot_report(sequences, paths, benchmark, convention, missing, hardest, exper
 # %% ../../nbs/datasets/368_sot_report.ipynb #d775790c
 def sot_report(
     truth, # folder of the benchmark; folder or zip of text files; one text file; or json in pysot's form
-    pred, # results: file, folder or zip of a tracker, a folder of several, or a list of these
+    pred, # results: file, folder or zip of a tracker, a folder of several, folder/*_TRACKER.mat, or a list of these
     benchmark:str='otb', # otb, uav123, lasot, got10k, trackingnet, nfs, tnl2k, vot2016 to vot2019 (supervised), vot2020 to vot2022 (anchors)
     rules:str=None, # a key of `SOT_RULES`, such as pytracking_lasot; for VOT to 2019 vot or pysot; None: the benchmark's own
     split:str=None, # part of the benchmark, such as tb_50, test, val; of VOT the experiment, baseline or realtime; None: its default
@@ -282,4 +315,4 @@ def sot_report(
     known = ('vot', 'pysot') if vot else tuple(SOT_RULES)
     if rules is not None and rules not in known: raise ValueError(f'rules are {rules!r}; for {benchmark} there are {", ".join(known)}')
     if vot: return _vot_report(sequences, _vot_trackers(pred), benchmark, rules or 'vot', missing, hardest, split)
-    return _ope_report(sequences, _trackers(pred), benchmark, rules or benchmark, missing, read_sequence_list(attributes) if attributes else None, hardest)
+    return _ope_report(sequences, _trackers(pred, [s.name for s in sequences]), benchmark, rules or benchmark, missing, read_sequence_list(attributes) if attributes else None, hardest)

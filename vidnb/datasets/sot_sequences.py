@@ -25,7 +25,8 @@ from ..core.environment import atomic_path
 from .region_files import read_regions
 from .vot_workspace import read_vot_info, vot_boxes
 from ..metrics.regions import as_trajectory, join_trajectories
-from .sot_files import SOT_ATTRIBUTES, file_text, nfs_boxes, read_got10k_meta, read_nfs, read_sequence_list, read_sot_attributes, read_sot_boxes, read_sot_flags
+from .packed_files import file_text
+from .sot_files import SOT_ATTRIBUTES, nfs_boxes, read_got10k_meta, read_nfs, read_sequence_list, read_sot_attributes, read_sot_boxes, read_sot_flags
 
 # %% ../../nbs/datasets/362_sot_sequences.ipynb #e96f6602
 #: How the pictures of a benchmark are named, which number is the first, and which files beside the boxes say that the target cannot be seen
@@ -289,7 +290,7 @@ def _find_vot(root, split):
 
 # %% ../../nbs/datasets/362_sot_sequences.ipynb #815fd840
 def _find_nfs(root, split):
-    "<name>/<rate>/<name>.txt beside a folder of pictures; at 30 pictures a second files with boxes for all 240 are thinned out"
+    "<name>/<rate>/<name>.txt beside a folder of pictures; at 30 pictures a second files with boxes for all 240 are thinned out, and where boxes or pictures are one too many, both end with the shorter"
     rate, found = split or '30', {}
     if rate not in ('30', '240'): raise ValueError(f"split is {split!r}; NFS has pictures at '30' and '240' a second")
     for p in _folders(root, 'NFS'):
@@ -297,16 +298,18 @@ def _find_nfs(root, split):
         if not f.is_file(): continue
         s = found[p.name] = make_sequence('nfs', p.name, p/rate/p.name, f)
         lines = sum(1 for l in file_text(f).splitlines() if l.strip())
-        if s._names and lines/len(s._names) > 7: s.meta['every'] = 8
+        if lines > len(s._names) + 1 and abs(-(-lines//8) - len(s._names)) <= 1: s.meta['every'], lines = 8, -(-lines//8)
+        if s._names and abs(lines - len(s._names)) == 1: s.length = min(lines, len(s._names))
     return _pick(found, None, root)
 
 def _find_tnl2k(root, split):
-    "<name>/groundtruth.txt beside imgs, in a folder of the split or not"
-    base = Path(root)/split if split and (Path(root)/split).is_dir() else Path(root)
-    found = {}
+    "<name>/groundtruth.txt beside imgs, in a folder of the split or not; attributes as its toolkit has them, in att"
+    base, found = next((p for p in (Path(root)/str(split), Path(root)/f'TNL2K_{split}_subset') if split and p.is_dir()), Path(root)), {}
     for f in sorted({*base.glob('*/groundtruth.txt'), *base.glob('*/*/groundtruth.txt')}):
         say = f.parent/'language.txt'
-        found[f.parent.name] = make_sequence('tnl2k', f.parent.name, f.parent/'imgs', f, meta=dict(language=file_text(say).strip()) if say.is_file() else {})
+        att = Path(root)/'att'/f'{f.parent.name}_attribute.txt'
+        meta = (dict(language=file_text(say).strip()) if say.is_file() else {}) | (dict(attributes=(att, SOT_ATTRIBUTES['TNL2K'])) if att.is_file() else {})
+        found[f.parent.name] = make_sequence('tnl2k', f.parent.name, f.parent/'imgs', f, meta=meta)
     return _pick(found, None, base)
 
 # %% ../../nbs/datasets/362_sot_sequences.ipynb #5c803158

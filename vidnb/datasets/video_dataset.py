@@ -1,6 +1,6 @@
 """Annotations as columns that worker processes share, every frame at hand, some of them key frames
 
-`BaseVideoDataset` makes samples of a CocoVID file: a key frame, reference frames of the same video, and the boxes, labels and identities in each. It holds no Python object for a box: annotations are columns of numbers in one piece of memory each (`SharedColumns`), texts are bytes in one piece (`TextColumn`), so that processes that load samples share them instead of copying. There are two numberings: of all frames, from which references are taken, and of the samples, the frames that may be key. `read_boxes` turns the annotations of a file into columns and counts what it leaves out, and why. Boxes are xyxy float32 in pixels, frames count from 0. The next page has the benchmarks; steps that read the pictures and pack a sample are on the page on packing.
+`BaseVideoDataset` makes samples of a CocoVID file: a key frame, reference frames of the same video, and the boxes, labels and identities in each. It holds no Python object for a box: annotations are columns of numbers in one piece of memory each (`SharedColumns`), texts are bytes in one piece (`TextColumn`), so that processes that load samples share them instead of copying. There are two numberings: of all frames, from which references are taken, and of the samples, the frames that may be key. `read_boxes` turns the annotations of a file into columns and counts what it leaves out, and why. Boxes are xyxy float32 in pixels, frames count from 0. `MOTChallengeDataset`, `ImagenetVIDDataset` and their like are the benchmarks; steps that read the pictures and pack a sample, `LoadTrackFrames` and `PackTrackInputs`, are on the page on packing.
 
 Docs: https://vidnb.github.io/vidnb/datasets/video_dataset.html.md"""
 
@@ -139,6 +139,7 @@ class BaseVideoDataset(torch.utils.data.Dataset):
         self.ann_file = ann_file if isinstance(ann_file, dict) else join_path(data_root or None, ann_file)
         self.img_root = join_path(data_root or None, (data_prefix or {}).get('img_path', ''))
         self.metainfo = {**self.METAINFO, **(metainfo or {})}
+        if isinstance(classes := self.metainfo.get('classes'), str): self.metainfo['classes'] = (classes,)
         self.pipeline = Compose(list(pipeline), inputs=TRACK_KEYS + ('num_left_ref_imgs', 'frame_stride'))
         self._ready = False
         self._check()
@@ -147,15 +148,27 @@ class BaseVideoDataset(torch.utils.data.Dataset):
         step = self.key_img_sampler.get('interval', 1)
         if not isinstance(step, int) or step < 1: raise ValueError(f'key_img_sampler: interval is {step!r}; it is a whole number from 1')
         if self.ref_img_sampler is not None: reference_frames(0, 1, **self.ref_img_sampler)
-    def keep(self, cols:dict)->np.ndarray:
-        "Which annotations count, a mask, from their columns"
-        return np.ones(len(cols['frame']), bool)
-    def key_frames(self, images:list, frame_id)->np.ndarray:
-        "Which of all frames may be key, a mask; `frame_id` is -1 for single pictures"
-        return (frame_id < 0) | (frame_id % self.key_img_sampler.get('interval', 1) == 0)
-    def path_of(self, image:dict)->str:
-        "Where the picture of an entry of `images` is"
-        return join_path(self.img_root or None, image['file_name'])
+
+# %% ../../nbs/datasets/342_video_dataset.ipynb #f45761a6
+@patch
+def keep(self:BaseVideoDataset,
+    cols:dict, # columns of the annotations, as of `read_boxes`
+)->np.ndarray: # (n,) bool
+    "Which annotations count"
+    return np.ones(len(cols['frame']), bool)
+@patch
+def key_frames(self:BaseVideoDataset,
+    images:list, # entries of all frames
+    frame_id, # number of each in its video (frames,); -1 for single pictures
+)->np.ndarray: # (frames,) bool
+    "Which frames may be key"
+    return (frame_id < 0) | (frame_id % self.key_img_sampler.get('interval', 1) == 0)
+@patch
+def path_of(self:BaseVideoDataset,
+    image:dict, # an entry of `images`
+)->str:
+    "Where the picture of a frame is"
+    return join_path(self.img_root or None, image['file_name'])
 
 # %% ../../nbs/datasets/342_video_dataset.ipynb #d4acbf2c
 def _frames_of(coco, name):

@@ -22,7 +22,8 @@ from ..core.masks import as_rle, mask_areas, mask_boxes, paint_masks
 from ..core.plot import show_frames, spread
 from .cocovid_files import cocovid, read_cocovid, write_cocovid
 from .motchallenge import _open_zip, _text
-from ..metrics.vis_ap import check_vis_results, frames_to_tracks
+from ..metrics.vis_ap import frames_to_tracks
+from ..metrics.ytvis import check_vis_results
 
 # %% ../../nbs/datasets/380_youtubevis.ipynb #06f1df0b
 #: Categories of YouTube-VIS 2019 in the order of their numbers, from 1
@@ -30,7 +31,7 @@ YTVIS_2019_CLASSES = tuple('person giant_panda lizard parrot skateboard sedan ap
 #: Categories of YouTube-VIS 2021
 YTVIS_2021_CLASSES = tuple('airplane bear bird boat car cat cow deer dog duck earless_seal elephant fish flying_disc fox frog giant_panda giraffe horse leopard lizard monkey motorbike mouse parrot person rabbit shark skateboard snake snowboard squirrel surfboard tennis_racket tiger train truck turtle whale zebra'.split())
 #: Categories of OVIS
-OVIS_CLASSES = tuple('Person Bird Cat Dog Horse Sheep Cow Elephant Bear Zebra Giraffe Poultry Giant_panda Lizard Parrot Monkey Rabbit Tiger Fish Turtle Bicycle Motorcycle Airplane Boat Vehicle'.split())
+OVIS_CLASSES = tuple('Person Bird Cat Dog Horse Sheep Cow Elephant Bear Zebra Giraffe Poultry Giant_panda Lizard Parrot Monkey Rabbit Tiger Fish Turtle Bicycle Motorcycle Airplane Boat Vehical'.split())   # the last one is spelled so in its files
 
 # %% ../../nbs/datasets/380_youtubevis.ipynb #59d43287
 def _json(path):
@@ -140,9 +141,9 @@ def cocovid_to_vis(
 # %% ../../nbs/datasets/380_youtubevis.ipynb #b41964eb
 def _splits(root, patterns):
     "{split: file} of those that are there"
-    root = Path(root)
+    root, names = Path(root), dict(train=('train',), valid=('valid', 'val'), test=('test',))
     if root.is_file(): return {root.stem: root}
-    found = {s: next((root/p.format(s) for p in patterns if (root/p.format(s)).is_file()), None) for s in ('train', 'valid', 'test')}
+    found = {s: next((f for p in patterns for n in called if (f := root/p.format(n)).is_file()), None) for s,called in names.items()}
     found = {s: f for s,f in found.items() if f}
     if not found: raise FileNotFoundError(f'{root} has no file of a split: {", ".join(p.format("train") for p in patterns)} is not there')
     return found
@@ -159,7 +160,7 @@ def youtubevis2coco(
     "Convert YouTube-VIS into CocoVID; `ValueError` if the categories are those of the other version"
     versions = {'2019': YTVIS_2019_CLASSES, '2021': YTVIS_2021_CLASSES}
     if str(version) not in versions: raise ValueError(f'version is {version!r}; known are {", ".join(versions)}')
-    found = _splits(root, ('{}.json', '{}/instances.json', '{}.json.gz', 'annotations/{}.json'))
+    found = _splits(root, ('{}.json', '{}/instances.json', '{}.json.gz', 'annotations/{}.json', 'instances_{}_sub.json', 'annotations/instances_{}_sub.json'))
     for f in found.values():
         names = [c['name'] for c in sorted(read_youtubevis(f)['categories'], key=lambda c: c['id'])]
         if other := [v for v,o in versions.items() if v != str(version) and names == list(o)]: raise ValueError(f'{f} has the categories of {other[0]}, not of {version}')

@@ -89,6 +89,8 @@ class IdentityBatchSampler(Sampler):
     def __repr__(self): return f'{self.batches} batches of {self.num_ids} identities x {self.per_id}, of {len(self.labels)} pictures of {len(np.unique(self.labels))}'
 
 # %% ../../nbs/loading/404_identity_batches.ipynb #07b572ca
+def _for_all(batches, world): return (batches*world)[:-(-len(batches)//world)*world]   # whole batches for each of `world` processes
+
 def identity_loader(
     dataset, # anything with a length and items; for fastai's `DataLoaders`
     sampler:IdentityBatchSampler, # of the labels of `dataset`, in its order
@@ -101,7 +103,7 @@ def identity_loader(
     def get_idxs():
         sampler.set_epoch(state['epoch'])
         state['epoch'] += 1
-        return [i for b in sampler for i in b]
+        return [i for b in _for_all(list(sampler), _dist_info()[0] if sampler.num_replicas == 1 else 1) for i in b]
     dl = TfmdDL(dataset, bs=sampler.batch_size, shuffle=False, drop_last=True, n=len(sampler)*sampler.batch_size, **kwargs)
     dl.get_idxs = get_idxs
     return dl

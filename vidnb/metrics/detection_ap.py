@@ -19,6 +19,7 @@ import pandas as pd
 from ..core.boxes import as_xyxy, frame_ious, xyxy2xywh
 from ..core.masks import as_rle, mask_areas, mask_boxes
 from ..core.matching import match_frames
+from ..core.structures import scores_repr
 
 # %% ../../nbs/metrics/128_detection_ap.ipynb #3f9fa296
 _box = ['x', 'y', 'w', 'h']
@@ -171,6 +172,7 @@ class BoxAPMetrics:
     ):
         self.categories, self.fast, self.max_dets = categories, fast, max_dets
         self.reset()
+    __repr__ = scores_repr()
     def reset(self):
         "Forget all videos"
         self.videos = {}

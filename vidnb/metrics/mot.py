@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from ..core.boxes import as_xyxy, frame_ious, ranked
 from ..core.matching import best_total, match_frames, solve_frames
+from ..core.structures import scores_repr
 
 # %% ../../nbs/metrics/120_mot.ipynb #9e322953
 @dataclass
@@ -233,6 +234,7 @@ class MOTMetrics:
     ):
         self.threshold = threshold
         self.reset()
+    __repr__ = scores_repr('HOTA', 'MOTA', 'IDF1')
     def reset(self):
         "Forget all videos"
         self.videos = {}
@@ -265,6 +267,6 @@ def plot_hota(
     if ax is None: ax = plt.subplots(figsize=(4.5,3), dpi=72, layout='constrained')[1]
     lines = {c: scores[c] for c in columns} if columns[0] in scores else {n: s[columns[0]] for n,s in scores.items()}
     for name,y in lines.items(): ax.plot(HOTA_ALPHAS, y, label=f'{name} {np.mean(y):.3f}')
-    ax.set(xlabel='IoU threshold', ylabel='score' if columns[0] in scores else columns[0], ylim=(0,1))
+    ax.set(xlabel='IoU threshold', ylabel='score' if columns[0] in scores else columns[0], ylim=(0,1.02))
     ax.legend(frameon=False)
     return ax

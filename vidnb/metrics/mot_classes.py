@@ -16,6 +16,7 @@ import pandas as pd
 from fastcore.basics import patch
 from ..core.boxes import as_xyxy, frame_ious
 from ..core.matching import match_frames
+from ..core.structures import scores_repr
 from .mot import CLEAR_COUNTS, HOTA_COUNTS, MOT_COLUMNS, MOTScene, _side, combine_mot, mot_scene, mot_scores
 
 # %% ../../nbs/metrics/122_mot_classes.ipynb #f6ae1cc0
@@ -45,6 +46,7 @@ class MOTClassMetrics:
         self.classes, self.groups, self.threshold = list(classes), dict(groups or {}), threshold
         if odd := sorted({c for g in self.groups.values() for c in g} - set(self.classes)): raise ValueError(f'a group has {odd[0]!r}; the classes are {", ".join(self.classes)}')
         self.reset()
+    __repr__ = scores_repr('HOTA', 'MOTA', 'IDF1')
     def reset(self):
         "Forget all videos"
         self.videos = {}

@@ -1,6 +1,6 @@
 """mAP, CMC and mINP of a gallery of any size: the protocol of Market-1501, and the one that the reference has for crops of a tracker
 
-Is the person in this picture among those in that collection of pictures? `ReIDSearch` holds features of queries and of a gallery with identities and cameras, and leaves out what a query may not be compared with. Its `ranks` say where the right pictures stand, its `top` which pictures stand first. `reid_scores` makes mAP, mINP and CMC of them, `reid_self_scores` the same where every picture is looked up among all others. `ReIDMetrics` collects features part by part (`reset`, `add`, `value`); `plot_cmc` and `show_ranking` draw. Features are arrays or tensors (n,d); distances are Euclidean or cosine; fractions are from 0 to 1. Memory is bounded whatever the size of the gallery.
+Is the person in this picture among those in that collection of pictures? `ReIDSearch` holds features of queries and of a gallery with identities and cameras, and leaves out what a query may not be compared with. `reid_ranks` says where the right pictures stand, `reid_top` which pictures stand first. `reid_scores` makes mAP, mINP and CMC of them, `reid_self_scores` the same where every picture is looked up among all others. `ReIDMetrics` collects features part by part (`reset`, `add`, `value`); `plot_cmc` and `show_ranking` draw. Features are arrays or tensors (n,d); distances are Euclidean or cosine; fractions are from 0 to 1. Memory is bounded whatever the size of the gallery.
 
 Docs: https://vidnb.github.io/vidnb/metrics/reid.html.md"""
 
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from ..core.structures import scores_repr
 from ..core.testing import as_array
 
 # %% ../../nbs/metrics/150_reid.ipynb #c7720bbb
@@ -212,6 +213,7 @@ class ReIDMetrics:
         self.ranks, self.distance, self.junk = _check_ranks(options['rank_list']), distance, tuple(junk)
         if max(self.ranks) > options['max_rank']: raise ValueError(f'rank_list has {max(self.ranks)}, and max_rank is {options["max_rank"]}')
         self.reset()
+    __repr__ = scores_repr()
     def reset(self):
         "Forget all parts"
         self.videos = {}
@@ -287,13 +289,13 @@ def show_ranking(
     labels=None, # words at the left of each row
     ax=None, # Axes to draw on; None: new ones
 ): # Axes
-    "A row for each query: it, framed in blue, and what was found, framed in green where it is right and in red where not"
+    "A row for each query: it, framed in blue, and what was found, framed in green where it is right and in orange where not"
     from vidnb.core.plot import pixel_axes
     h, w, b = *tile, 3
     def framed(img, colour): return cv2.copyMakeBorder(cv2.resize(np.asarray(img), (w,h), interpolation=cv2.INTER_AREA), b, b, b, b, cv2.BORDER_CONSTANT, value=colour)
     page = np.full((len(queries)*(h+2*b+4), (w+2*b+2)*(1+max(map(len, found)))+10, 3), 255, np.uint8)
     for i,(q,row,ok) in enumerate(zip(queries, found, right)):
-        tiles = [framed(q, (40,90,220))] + [framed(o, (40,160,60) if y else (220,40,40)) for o,y in zip(row, ok)]
+        tiles = [framed(q, (0,90,200))] + [framed(o, (0,158,115) if y else (230,80,0)) for o,y in zip(row, ok)]
         for j,t in enumerate(tiles): page[i*(h+2*b+4):, j*(w+2*b+2) + 10*(j > 0):][:t.shape[0],:t.shape[1]] = t
     ax = pixel_axes(page.shape[1], page.shape[0], left=0 if labels is None else 90, ax=ax)
     ax.imshow(page)

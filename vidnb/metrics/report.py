@@ -1,6 +1,6 @@
 """The tables, pictures and remarks of one evaluation, on the screen, in a folder or as a page of HTML
 
-Every kind of evaluation ends in the same thing: a table that is quoted, tables that explain it, curves, and remarks on what was not counted. `EvalReport` holds them. A notebook shows it, `text` prints it, `save` writes a folder with a csv for each table, a png for each picture and one page of HTML that needs no other file. The functions that make reports are on the pages of the benchmarks, and `vidnb eval` is a thin layer over them.
+Every kind of evaluation ends in the same thing: a table that is quoted, tables that explain it, curves, and remarks on what was not counted. `EvalReport` holds them. A notebook shows it, `text` prints it, `show` draws its pictures, and `save` writes a folder with a csv for each table, a png for each picture and one page of HTML that needs no other file. The functions that make reports are on the pages of the benchmarks, such as `mot_report` and `sot_report`, and `vidnb eval` is a thin layer over them.
 
 Docs: https://vidnb.github.io/vidnb/metrics/report.html.md"""
 
@@ -12,12 +12,17 @@ __all__ = ['EvalReport']
 # %% ../../nbs/metrics/155_report.ipynb #4f91834f
 import base64
 from html import escape
+from importlib.metadata import version
 import io
+import platform
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from .. import __version__
 from ..core.environment import atomic_path
 
 # %% ../../nbs/metrics/155_report.ipynb #b3b3fc5a
@@ -28,6 +33,7 @@ class EvalReport:
     tables:dict   # {name: DataFrame}; the first is the one that is quoted
     figures:dict = field(default_factory=dict) # {name: function of an Axes that draws into it}
     notes:list = field(default_factory=list)   # lines: what was left out, and whose rule was followed
+    command:str = ''   # line of the shell that makes it again; the page of HTML quotes it
     def __post_init__(self):
         if not self.tables: raise ValueError(f'the report {self.title!r} has no table')
         if len({_slug(n) for n in [*self.tables, *self.figures]}) < len(self.tables) + len(self.figures): raise ValueError(f'two parts of the report {self.title!r} have one name: {", ".join([*self.tables, *self.figures])}')
@@ -40,9 +46,9 @@ class EvalReport:
 def _slug(name): return re.sub(r'[^0-9a-zA-Z]+', '-', name).strip('-').lower()
 
 def _figure(draw):
-    "A figure with what `draw` draws"
+    "A figure with what `draw` draws; twice the pixels that a page gives it, for screens that have them"
     from matplotlib.figure import Figure
-    fig = Figure(figsize=(5.2,3.6), dpi=90, layout='constrained')
+    fig = Figure(figsize=(5.2,3.6), dpi=180, layout='constrained')
     draw(fig.subplots())
     return fig
 
@@ -66,31 +72,147 @@ def text(self:EvalReport,
     parts = [self.title] + [f'{name}\n{_shown(df, rows, digits)}' for name,df in self.tables.items()]
     return '\n\n'.join(parts + (['\n'.join(f'- {o}' for o in self.notes)] if self.notes else []))
 
-# %% ../../nbs/metrics/155_report.ipynb #b80425da
-_style = 'body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em}table{border-collapse:collapse;margin:.6em 0}td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd}th:first-child{text-align:left}div{overflow-x:auto}img{max-width:100%}'
+# %% ../../nbs/metrics/155_report.ipynb #56082956
+_whole = 'COMBINED', 'ALL', 'all', 'class average'   # names of the row that stands for everything
 
+def _cell(v, digits):
+    "A value of a table as text"
+    if not isinstance(v, (float, np.floating)): return '–' if v is None else str(v)
+    return '–' if np.isnan(v) else _number(digits)(v)
+
+def _table_html(df, digits=3, best=(), sort=False, rows=None):
+    "A table of HTML: names of rows beside their columns; the cells (row, column) of `best` are strong"
+    words = lambda o: escape(' / '.join(map(str, o)) if isinstance(o, tuple) else str(o))
+    head = ['' if k is None else words(k) for k in df.index.names] + [words(c) for c in df.columns]
+    head = ''.join(f'<th scope="col">{f"<button>{h}</button>" if sort and h else h}</th>' for h in head)
+    cell = lambda i,j,v: f'<td class="best">{v}</td>' if (i,j) in best else f'<td>{v}</td>'
+    body, nl = [], chr(10)
+    for i,(key,row) in enumerate(zip(df.index, df.itertuples(index=False))):
+        key = key if isinstance(key, tuple) else (key,)
+        whole = ' class="whole"' if len(df) > 1 and key[-1] in _whole else ''
+        names = ''.join(f'<th scope="row">{words(_cell(k, 2))}</th>' for k in key)
+        if rows is None or i < rows: body.append(f'<tr{whole}>{names}{"".join(cell(i, j, words(_cell(v, digits))) for j,v in enumerate(row))}</tr>')
+    more = f'<p>{len(df)-rows} more rows</p>' if rows is not None and len(df) > rows else ''
+    return f'<div class="wide" style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{nl.join(body)}</tbody></table></div>{more}'
+
+# %% ../../nbs/metrics/155_report.ipynb #db52b1d8
+@patch
+def _repr_html_(self:EvalReport):
+    first, *others = [(escape(n), _table_html(df, rows=30)) for n,df in self.tables.items()]
+    parts = [f'<h4>{escape(self.title)}</h4><h5>{first[0]}</h5>{first[1]}', *(f'<details><summary>{n}</summary>{t}</details>' for n,t in others)]
+    if self.notes: parts.append('<ul>' + ''.join(f'<li>{escape(o)}</li>' for o in self.notes) + '</ul>')
+    if self.figures: parts.append(f'<p>Pictures, which <code>show()</code> draws: {escape(", ".join(self.figures))}</p>')
+    return '\n'.join(parts)
+
+@patch
+def show(self:EvalReport,
+    names=None, # pictures to draw, a name or several; None: all
+    ncols:int=2, # pictures in a row
+)->list: # Axes, one for each picture
+    "Draw the pictures side by side"
+    import matplotlib.pyplot as plt
+    names = list(self.figures) if names is None else [names] if isinstance(names, str) else list(names)
+    for n in names:
+        if n not in self.figures: raise ValueError(f'the report {self.title!r} has no picture {n!r}; it has {", ".join(self.figures) or "none"}')
+    if not names: raise ValueError(f'the report {self.title!r} has no pictures')
+    cols = min(ncols, len(names))
+    nrows = -(-len(names)//cols)
+    axs = plt.subplots(nrows, cols, figsize=(4.5*cols, 3.3*nrows), dpi=72, layout='constrained', squeeze=False)[1].ravel()
+    for ax in axs[len(names):]: ax.remove()
+    for n,ax in zip(names, axs): self.figures[n](ax)
+    return list(axs[:len(names)])
+
+# %% ../../nbs/metrics/155_report.ipynb #db67a5ef
+_up = set('HOTA DetA AssA MOTA IDF1 IDP IDR MT sMOTSA MOTSA success precision norm_precision norm_precision_auc ao sr50 sr75 eao accuracy AP mAP mINP J&F J F'.split())
+_down = set('CLR_FN CLR_FP IDSW Frag ML'.split())
+
+def _best(df):
+    "Cells (row, column) with the best value of their column"
+    if len(df) < 2 or df.index.names[0] not in ('tracker', 'result', 'method', 'features'): return set()
+    out = set()
+    for j,c in enumerate(df.columns):
+        v = pd.to_numeric(df.iloc[:,j], errors='coerce').to_numpy(float)
+        if c not in _up | _down or np.isnan(v).all(): continue
+        top = np.nanmax(v) if c in _up else np.nanmin(v)
+        out |= {(int(i), j) for i in np.flatnonzero(v == top)}
+    return out
+
+def _headline(df):
+    "(name of the row that stands for everything, its first five shares, known ones before others); None where rows stand beside each other"
+    names = [k[-1] if isinstance(k, tuple) else k for k in df.index]
+    rows = [i for i,n in enumerate(names) if n in _whole] or ([0] if len(df) == 1 else [])
+    if len(rows) != 1: return None
+    shares = [(str(c), df[c].iloc[rows[0]]) for c in df.columns if pd.api.types.is_float_dtype(df[c])]
+    return str(names[rows[0]]), sorted(((c, v) for c,v in shares if np.isfinite(v)), key=lambda o: o[0] not in _up)[:5]
+
+# %% ../../nbs/metrics/155_report.ipynb #3d57503b
+_style = """:root{color-scheme:light dark;--ink:#1b1d21;--dim:#5b6068;--line:#d9dce1;--back:#fff;--soft:#f3f5f8;--mark:#0b57a4}
+@media(prefers-color-scheme:dark){:root{--ink:#e7e9ec;--dim:#a5abb4;--line:#3b4048;--back:#15171b;--soft:#20242a;--mark:#8cc4ff}}
+@media print{:root{--ink:#000;--dim:#444;--line:#bbb;--back:#fff;--soft:#fff;--mark:#000;color-scheme:light}figure,tr{break-inside:avoid}.wide{overflow:visible!important}table{font-size:7pt}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);margin:2em auto;max-width:86em;padding:0 1em}
+h1{font-size:1.6em;margin:0 0 .6em}h2,summary{font-size:1.15em;font-weight:600;margin:1.6em 0 .4em}summary{cursor:pointer}h2::first-letter,summary::first-letter,figcaption::first-letter{text-transform:uppercase}
+dl{display:flex;flex-wrap:wrap;gap:.6em;margin:0}dl div{background:var(--soft);border:1px solid var(--line);border-radius:6px;padding:.4em 1em;min-width:5.5em}dt,.dim{color:var(--dim);font-size:.87em}dd{margin:0;font-size:1.6em;font-weight:600;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;font-size:.93em;font-variant-numeric:tabular-nums}th,td{padding:.25em .55em;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th[scope=row],thead th:first-child{text-align:left;background:var(--back)}th[scope=row]:first-child,thead th:first-child{position:sticky;left:0}
+th[scope=row]{font-weight:500}.whole>*{border-top:2px solid var(--dim);font-weight:700}.best{font-weight:700;color:var(--mark)}
+th button{all:unset;cursor:pointer;font-weight:600}th button:focus-visible,summary:focus-visible{outline:2px solid var(--mark)}[aria-sort=descending] button::after{content:" ▾"}[aria-sort=ascending] button::after{content:" ▴"}
+.pictures{display:flex;flex-wrap:wrap;gap:1.2em;margin-top:1.6em}figure{margin:0;max-width:100%}figcaption{font-weight:600;margin-bottom:.3em}img{width:468px;max-width:100%;background:#fff;border-radius:4px}
+footer{margin-top:2.5em;border-top:1px solid var(--line);padding-top:.6em;color:var(--dim);font-size:.87em}pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--soft);padding:.6em;border-radius:4px;color:var(--ink)}"""
+
+_script = """document.querySelectorAll('th button').forEach(b=>b.onclick=()=>{const th=b.parentNode,body=th.closest('table').tBodies[0],k=th.cellIndex;
+const text=r=>r.cells[k].textContent,num=r=>Number(text(r)),rows=[...body.rows],numeric=rows.some(r=>!isNaN(num(r)));
+const up=th.getAttribute('aria-sort')?th.getAttribute('aria-sort')=='descending':!numeric,last=r=>2*r.classList.contains('whole')+(numeric&&isNaN(num(r)));
+th.parentNode.querySelectorAll('[aria-sort]').forEach(o=>o.removeAttribute('aria-sort'));th.setAttribute('aria-sort',up?'ascending':'descending');
+rows.sort((a,b)=>last(a)-last(b)||(up?1:-1)*(numeric?num(a)-num(b):text(a).localeCompare(text(b)))).forEach(r=>body.append(r))});
+addEventListener('beforeprint',()=>document.querySelectorAll('details').forEach(d=>d.open=true))"""
+
+# %% ../../nbs/metrics/155_report.ipynb #fbeda3f8
 def _png(fig):
     out = io.BytesIO()
     fig.savefig(out, format='png')
     return out.getvalue()
 
-def _table_html(df, digits=3): return '<div>' + df.to_html(border=0, float_format=_number(digits)) + '</div>'
+def _words(fig):
+    "What axes, titles and legends of a figure say, for those who do not see it"
+    out = []
+    for ax in fig.axes:
+        x, y, names = ax.get_xlabel(), ax.get_ylabel(), ax.get_legend_handles_labels()[1]
+        out += [o for o in (ax.get_title().replace('\n', ', '), f'{y} over {x}' if x and y else x or y, ', '.join(dict.fromkeys(names))) if o]
+    return '; '.join(dict.fromkeys(out))
+
+def _img(name, png, words): return f'<figure><figcaption>{escape(name)}</figcaption><img alt="{escape(f"{name}: {words}" if words else name)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></figure>'
+
+def _section(name, df, digits, folded):
+    table = _table_html(df, digits, _best(df), sort=len(df) > 1)
+    return f'<details><summary>{escape(name)} <span class="dim">({len(df)} rows)</span></summary>{table}</details>' if folded else f'<h2>{escape(name)}</h2>{table}'
+
+def _made(command):
+    "How a report was made"
+    packages = ', '.join(f'{p} {version(p)}' for p in ('numpy', 'pandas', 'pycocotools'))
+    return '<footer>' + (f'Made by<pre>{escape(command)}</pre>' if command else '') + f'vidnb {__version__}, Python {platform.python_version()}, {packages}; {time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}</footer>'
+
+# %% ../../nbs/metrics/155_report.ipynb #a85ad45f
+def _drawn(figures):
+    "{name: (png, words)} of the pictures"
+    figs = {n: _figure(draw) for n,draw in figures.items()}
+    return {n: (_png(f), _words(f)) for n,f in figs.items()}
 
 @patch
 def html(self:EvalReport,
-    pictures:dict=None, # {name: bytes of a png}; None: they are drawn
+    pictures:dict=None, # {name: bytes of a png, or (bytes, what it shows in words)}; None: they are drawn
     digits:int=5, # decimals
 )->str: # a page that needs no other file
     "The report as one page of HTML"
-    if pictures is None: pictures = {n: _png(_figure(draw)) for n,draw in self.figures.items()}
-    e = escape
-    tables = [f'<h2>{e(n)}</h2>{_table_html(df, digits)}' for n,df in self.tables.items()]
-    shown = [f'<h2>{e(n)}</h2><img alt="{e(n)}" src="data:image/png;base64,{base64.b64encode(p).decode()}">' for n,p in pictures.items()]
-    parts = [tables[0], *shown, *tables[1:]]   # what is quoted, pictures, then the rest
-    if self.notes: parts.append('<h2>Remarks</h2><ul>' + ''.join(f'<li>{e(o)}</li>' for o in self.notes) + '</ul>')
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{e(self.title)}</title><style>{_style}</style><h1>{e(self.title)}</h1>{"".join(parts)}</html>'
+    pictures = {n: p if isinstance(p, tuple) else (p, '') for n,p in (_drawn(self.figures) if pictures is None else pictures).items()}
+    first, *others = self.tables.items()
+    parts = [f'<h1>{escape(self.title)}</h1>']
+    if (head := _headline(first[1])) and head[1]: parts.append('<dl>' + ''.join(f'<div><dt>{escape(n)}</dt><dd>{v:.3f}</dd></div>' for n,v in head[1]) + f'</dl><p class="dim">of {escape(head[0])}</p>')
+    parts.append(_section(*first, digits, False))
+    if self.notes: parts.append('<h2>Remarks</h2><ul>' + ''.join(f'<li>{escape(o)}</li>' for o in self.notes) + '</ul>')
+    if pictures: parts.append('<div class="pictures">' + ''.join(_img(n, *p) for n,p in pictures.items()) + '</div>')
+    parts += [_section(n, df, digits, len(df) > 15) for n,df in others]
+    return f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(self.title)}</title><style>{_style}</style>{"".join(parts)}{_made(self.command)}<script>{_script}</script></html>'
 
-# %% ../../nbs/metrics/155_report.ipynb #98a38bf7
+# %% ../../nbs/metrics/155_report.ipynb #1a3a2b81
 @patch
 def save(self:EvalReport,
     out, # folder; made if it is not there
@@ -98,13 +220,8 @@ def save(self:EvalReport,
     "Write each table as csv, each picture as png, and report.html"
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    pictures = {n: _png(_figure(draw)) for n,draw in self.figures.items()}
-    files = {f'{_slug(n)}.csv': df.to_csv().encode() for n,df in self.tables.items()} | {f'{_slug(n)}.png': p for n,p in pictures.items()}
+    pictures = _drawn(self.figures)
+    files = {f'{_slug(n)}.csv': df.to_csv().encode() for n,df in self.tables.items()} | {f'{_slug(n)}.png': p[0] for n,p in pictures.items()}
     for name,raw in (files | {'report.html': self.html(pictures).encode()}).items():
         with atomic_path(out/name) as tmp: Path(tmp).write_bytes(raw)
     return [out/n for n in (*files, 'report.html')]
-
-@patch
-def _repr_html_(self:EvalReport):
-    tables = ''.join(f'<h5>{escape(n)}</h5>{_table_html(df)}' for n,df in self.tables.items())
-    return f'<h4>{escape(self.title)}</h4>{tables}' + ''.join(f'<p>{escape(o)}</p>' for o in self.notes)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from ..core.structures import scores_repr
 
 # %% ../../nbs/metrics/130_sot.ipynb #4078c9d5
 def _count_above(values, video, n, thresholds):
@@ -170,10 +171,11 @@ class SOTRules:
         return dict(success=np.linspace(0, 1, s), precision=np.linspace(0, 50, p), norm_precision=NORM_THRESHOLDS if n == 51 else np.linspace(0, .5, n))
 
 _both, _py = ('precision', 'norm_precision'), SOTRules(lost='strict', length='pad', empty='size', empty_hits=('norm_precision',), divide='valid')
-_lasot = SOTRules(lost='previous', length='cut', empty_hits=_both, absent='remove')
+_otb = SOTRules(lost='previous', empty_hits=_both)
+_lasot = replace(_otb, length='cut', absent='remove')
 #: Rules of toolkits and benchmarks
-SOT_RULES = dict(otb=SOTRules(empty_hits=_both), uav123=SOTRules(empty_hits=_both), lasot=_lasot, lasot_present=replace(_lasot, divide='kept'), all_frames=SOTRules(),
-    pytracking=_py, pytracking_lasot=replace(_py, length='cut', absent='miss', divide='all'), pytracking_uav=replace(_py, empty_hits=_both, divide='all'), nfs=_py, tnl2k=_py,
+SOT_RULES = dict(otb=_otb, uav123=_otb, lasot=_lasot, lasot_present=replace(_lasot, divide='kept'), all_frames=SOTRules(),
+    pytracking=_py, pytracking_lasot=replace(_py, length='cut', absent='miss', divide='all'), pytracking_uav=replace(_py, empty_hits=_both, divide='all'), nfs=_py, tnl2k=_lasot,
     got10k=SOTRules(first='skip', empty='none', absent='remove', divide='kept', clip=True, pooled=True, points=(101,51,51)),
     trackingnet=SOTRules(length='pad', empty='none', whole=True, points=(21,21,21), area='trapezoid'))
 
@@ -266,7 +268,7 @@ def _judged(r, names, length, video, gt, pr, away, noted):
 
 # %% ../../nbs/metrics/130_sot.ipynb #37a07903
 #: Scores of `SOTMetrics`, in the order of its table
-SOT_SCORES = ('success', 'precision', 'norm_precision', 'norm_precision_auc', 'ao', 'sr50', 'sr75')
+SOT_SCORES = ('success', 'precision', 'norm_precision', 'precision_auc', 'norm_precision_auc', 'ao', 'sr50', 'sr75')
 
 def sot_scores(
     truth:dict, # {video: true boxes (n,4) x1 y1 x2 y2, a row a frame}
@@ -299,9 +301,9 @@ def combine_sot(
         return (top/np.maximum(below, 1).reshape(-1, *[1]*(top.ndim-1))).mean(0)
     curves, th = {k: share(k) for k in r.thresholds}, r.thresholds
     at = lambda k, x: float(curves[k][np.abs(th[k]-x).argmin()])
-    area = np.trapezoid(curves['success'], th['success']) if r.area == 'trapezoid' else curves['success'].mean()
-    return dict(success=float(area), precision=at('precision', 20), norm_precision=at('norm_precision', .2), norm_precision_auc=float(np.trapezoid(curves['norm_precision'], th['norm_precision'])*2),
-                ao=float(share('iou_sum', 'iou_frames')), sr50=float(share('sr50')), sr75=float(share('sr75')), curves=curves)
+    area = lambda k: float(np.trapezoid(curves[k], th[k])/th[k][-1])
+    return dict(success=area('success') if r.area == 'trapezoid' else float(curves['success'].mean()), precision=at('precision', 20), norm_precision=at('norm_precision', .2),
+                precision_auc=area('precision'), norm_precision_auc=area('norm_precision'), ao=float(share('iou_sum', 'iou_frames')), sr50=float(share('sr50')), sr75=float(share('sr75')), curves=curves)
 
 # %% ../../nbs/metrics/130_sot.ipynb #8e4fe974
 class SOTMetrics:
@@ -311,6 +313,7 @@ class SOTMetrics:
     ):
         self.rules = _rules(rules)
         self.reset()
+    __repr__ = scores_repr('success', 'precision', 'norm_precision', 'ao')
     def reset(self):
         "Forget all videos"
         self.videos = {}
@@ -325,25 +328,30 @@ class SOTMetrics:
         if isinstance(truth, dict): return self._keep({name: truth})
         at = lambda o: None if o is None else {name: o}
         self._keep(sot_scores({name: truth}, {name: pred}, self.rules, at(absent), at(size)))
-    def add_all(self,
-        truth:dict, # {video: true boxes (n,4)}
-        pred:dict, # {video: found boxes (n,4)}
-        absent:dict=None, # {video: (n,) bool}
-        sizes:dict=None, # {video: (width, height)}
-    ):
-        "Score many videos in one go, which is faster where they are short"
-        self._keep(sot_scores(truth, pred, self.rules, absent, sizes))
     def _keep(self, stats):
         if twice := [n for n in stats if n in self.videos]: raise ValueError(f'{twice[0]} was scored already; each video counts once')
         self.videos |= stats
-    @property
-    def value(self)->dict: # scores of all videos together
-        "The benchmark's scores"
-        return {k: v for k,v in combine_sot(self.videos.values(), self.rules).items() if k != 'curves'}
-    @property
-    def curves(self)->dict: # {curve: (k,) shares}; thresholds are `rules.thresholds`
-        "Success, precision and normalised precision of all videos together"
-        return combine_sot(self.videos.values(), self.rules)['curves']
+
+# %% ../../nbs/metrics/130_sot.ipynb #3a47a2ea
+@patch
+def add_all(self:SOTMetrics,
+    truth:dict, # {video: true boxes (n,4)}
+    pred:dict, # {video: found boxes (n,4)}
+    absent:dict=None, # {video: (n,) bool}
+    sizes:dict=None, # {video: (width, height)}
+):
+    "Score many videos in one go, which is faster where they are short"
+    self._keep(sot_scores(truth, pred, self.rules, absent, sizes))
+
+@patch(as_prop=True)
+def value(self:SOTMetrics)->dict: # scores of all videos together
+    "The benchmark's scores"
+    return {k: v for k,v in combine_sot(self.videos.values(), self.rules).items() if k != 'curves'}
+
+@patch(as_prop=True)
+def curves(self:SOTMetrics)->dict: # {curve: (k,) shares}; thresholds are `rules.thresholds`
+    "Success, precision and normalised precision of all videos together"
+    return combine_sot(self.videos.values(), self.rules)['curves']
 
 # %% ../../nbs/metrics/130_sot.ipynb #a5e6815a
 def _row(stats, rules):

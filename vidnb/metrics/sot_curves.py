@@ -55,12 +55,12 @@ def plot_success_curve(
     success, # shares (trackers, thresholds) over thresholds from 0 to 1, from 0 to 1 or percent
     tracker_names, # a name for each
     plot_opts:dict=None, # a choice of `PLOT_OPTS`; `ax` draws into Axes that are there
-    plot_save_path=None, # folder for Success_plot.pdf; None: no file
+    plot_save_path=None, # folder for success_plot.pdf; None: no file
     show:bool=False, # show the picture in a window?
 ): # Axes
     "Success plot; the score is the mean over thresholds"
     success, opts = _check_curves(success, tracker_names, plot_opts)
-    opts = dict(plot_type='Success', title='Success plot of OPE', xlabel='overlap threshold', ylabel='success rate', legend_loc='lower left') | opts
+    opts = dict(plot_type='success', title='Success plot of OPE', xlabel='overlap threshold', ylabel='success rate', legend_loc='lower left') | opts
     return _plot_curves(np.linspace(0, 1, success.shape[1]), success, success.mean(1), tracker_names, opts, plot_save_path, show)
 
 def _at(shares, x, value): return shares[:,np.abs(x-value).argmin()]
@@ -69,24 +69,24 @@ def plot_precision_curve(
     precision, # shares (trackers, thresholds) over thresholds from 0 to 50 pixels
     tracker_names, # a name for each
     plot_opts:dict=None, # a choice of `PLOT_OPTS`
-    plot_save_path=None, # folder for Precision_plot.pdf; None: no file
+    plot_save_path=None, # folder for precision_plot.pdf; None: no file
     show:bool=False, # show the picture in a window?
 ): # Axes
     "Precision plot; the score is the share at 20 pixels"
     precision, opts = _check_curves(precision, tracker_names, plot_opts)
-    opts, x = dict(plot_type='Precision', title='Precision plot of OPE', xlabel='centre error threshold, pixels', ylabel='precision', legend_loc='lower right') | opts, np.linspace(0, 50, precision.shape[1])
+    opts, x = dict(plot_type='precision', title='Precision plot of OPE', xlabel='centre error threshold, pixels', ylabel='precision', legend_loc='lower right') | opts, np.linspace(0, 50, precision.shape[1])
     return _plot_curves(x, precision, _at(precision, x, 20), tracker_names, opts, plot_save_path, show)
 
 def plot_norm_precision_curve(
     norm_precision, # shares (trackers, thresholds) over thresholds from 0 to 0.5 sizes of the object
     tracker_names, # a name for each
     plot_opts:dict=None, # a choice of `PLOT_OPTS`
-    plot_save_path=None, # folder for Norm_Precision_plot.pdf; None: no file
+    plot_save_path=None, # folder for norm_precision_plot.pdf; None: no file
     show:bool=False, # show the picture in a window?
 ): # Axes
     "Normalised precision plot; the score is the share at 0.2"
     norm_precision, opts = _check_curves(norm_precision, tracker_names, plot_opts)
-    opts, x = dict(plot_type='Norm_Precision', title='Normalised precision plot of OPE', xlabel='centre error threshold, sizes', ylabel='normalised precision', legend_loc='lower right') | opts, np.linspace(0, .5, norm_precision.shape[1])
+    opts, x = dict(plot_type='norm_precision', title='Normalised precision plot of OPE', xlabel='centre error threshold, sizes', ylabel='normalised precision', legend_loc='lower right') | opts, np.linspace(0, .5, norm_precision.shape[1])
     return _plot_curves(x, norm_precision, _at(norm_precision, x, .2), tracker_names, opts, plot_save_path, show)
 
 # %% ../../nbs/metrics/134_sot_curves.ipynb #38622428

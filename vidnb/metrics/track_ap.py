@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from ..core.boxes import as_xyxy, frame_ious, xywh2xyxy
 from ..core.masks import frame_mask_ious, mask_areas, shared_pixels
+from ..core.structures import scores_repr
 
 # %% ../../nbs/metrics/125_track_ap.ipynb #43ef5b0d
 def _over_union(track_a, track_b, area_a, area_b, common, of):
@@ -231,6 +232,7 @@ class TrackAPMetrics:
         if kind not in ('box', 'mask'): raise ValueError(f"kind is {kind!r}; known are 'box' and 'mask'")
         self.categories, self.kind, self.max_tracks, self.ranges = dict(categories), kind, max_tracks, ranges
         self.reset()
+    __repr__ = scores_repr()
     def reset(self):
         "Forget all videos"
         self.videos = {}

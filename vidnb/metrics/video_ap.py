@@ -15,6 +15,7 @@ __all__ = ['AP_THRESHOLDS', 'AP_RECALLS', 'VID_SPEEDS', 'greedy_matches', 'falli
 import numpy as np
 import pandas as pd
 from ..core.boxes import as_xyxy, frame_ious
+from ..core.structures import scores_repr
 
 # %% ../../nbs/metrics/140_video_ap.ipynb #430ce79b
 #: IoU from which a detection is right, and points of the recall axis, as COCO has them
@@ -162,7 +163,7 @@ def vid_matches(
     "Match the detections of one video by the rule of ImageNet VID; what it gives can be added up over videos"
     tf, who, tl, tb = _checked(truth, _truth_columns, 'truth')
     pf, pl, score, pb = _checked(pred, _pred_columns, 'pred')
-    by = np.argsort(-score, kind='stable')
+    by = np.lexsort((pf, -score))   # of equal scores the earlier frame first, wherever its rows stand
     pf, pl, score, pb = (o[by] for o in (pf, pl, score, pb))
     inside, wide = _inside(motion_iou(tf, who, tb, pixel=pixel)), [0, 0, pixel, pixel]
     i, j, iou = frame_ious(pf, pb + wide, tf, tb + wide)
@@ -211,6 +212,7 @@ class VIDMetrics:
     ):
         self.how = dict(threshold=threshold, tolerance=tolerance, pixel=pixel)
         self.reset()
+    __repr__ = scores_repr()
     def reset(self):
         "Forget all videos"
         self.videos = {}

@@ -1,6 +1,6 @@
-"""J, F and J&F of DAVIS: how well a mask covers an object, and how well it follows its outline, in all frames at once
+"""J, F and J&F of DAVIS and YouTube-VOS: how well a mask covers an object, and how well it follows its outline, in all frames at once
 
-Masks of objects in each frame of a video, in truth and as a method has them: label maps (t,h,w) in, numbers out. `region_similarity` is J, the overlap of regions, of every pair of objects; `boundary_f` is F, the agreement of outlines within a tolerance. `vos_video` scores one video, with objects matched by their label (semi-supervised: the method was given the first frame) or as well as they can be (unsupervised), and `vos_scores` makes the means, the recall and the decay that DAVIS reports. `VOSMetrics` collects videos (`reset`, `add`, `value`); `plot_vos` draws scores over frames, `draw_masks` a prediction under the outline of the truth. Fractions are from 0 to 1, names of the scores are TrackEval's.
+Masks of objects in each frame of a video, in truth and as a method has them: label maps (t,h,w) in, numbers out. `region_similarity` is J, the overlap of regions, of every pair of objects; `boundary_f` is F, the agreement of outlines within a tolerance. `vos_video` scores one video, with objects matched by their label (semi-supervised: the method was given the first frame) or as well as they can be (unsupervised), and `vos_scores` makes the means, the recall and the decay that DAVIS reports; `vos_seen_scores` takes seen and unseen categories apart, as YouTube-VOS does. `VOSMetrics` collects videos (`reset`, `add`, `value`); `plot_vos` draws scores over frames, `draw_masks` a prediction under the outline of the truth. Fractions are from 0 to 1, names of the scores are TrackEval's.
 
 Docs: https://vidnb.github.io/vidnb/metrics/vos.html.md"""
 
@@ -8,16 +8,18 @@ Docs: https://vidnb.github.io/vidnb/metrics/vos.html.md"""
 
 # %% auto #0
 __all__ = ['VOS_COLUMNS', 'MASK_COLOURS', 'region_similarity', 'boundary_points', 'boundary_radius', 'boundary_f', 'VOSVideo',
-           'vos_video', 'vos_statistics', 'vos_objects', 'vos_scores', 'VOSMetrics', 'plot_vos', 'draw_masks']
+           'vos_video', 'vos_statistics', 'vos_objects', 'vos_scores', 'vos_seen_scores', 'VOSMetrics', 'plot_vos',
+           'draw_masks']
 
 # %% ../../nbs/metrics/145_vos.ipynb #97169a18
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
+from ..core.structures import scores_repr
 
 # %% ../../nbs/metrics/145_vos.ipynb #481e931e
 def _maps(x, name, void=None):
@@ -123,7 +125,7 @@ class VOSVideo:
     "Scores of one video"
     objects:np.ndarray # labels of the true objects (k,)
     partners:np.ndarray # label of the prediction that each is compared with (k,); 0: none
-    J:np.ndarray # (k,t)
+    J:np.ndarray # (k,t); NaN where an object does not count in a frame
     F:np.ndarray # (k,t)
     frames:np.ndarray # number of each frame that counts, from 0 (t,)
 
@@ -145,21 +147,25 @@ def vos_video(
     skip_ends:bool=None, # leave out the first and the last frame; None: with 'label' only, as DAVIS does
     void:int=255, # label of pixels of the truth that do not count; None: there are none
     tolerance:float=.008, # of boundaries, share of the diagonal
+    after_first:bool=False, # each object counts after its own first frame and to the end, as in YouTube-VOS; with 'label' only
 )->VOSVideo: # J and F of each object in each frame
     "J and F of one video (Perazzi et al. 2016, Caelles et al. 2019); `ValueError` for other sizes, and for labels that are not in the truth"
     if match not in _matches: raise ValueError(f'match is {match!r}; it can be one of {", ".join(_matches)}')
+    if after_first and match != 'label': raise ValueError(f'after_first is for objects that are matched by their label; match is {match!r}')
     truth, pred = _maps(truth, 'truth'), _maps(pred, 'pred')
     if truth.shape != pred.shape: raise ValueError(f'truth is {truth.shape}, the prediction {pred.shape}; both are (t,h,w) of the same video')
     truth, pred = _without_void(truth, pred, void)
     objects, others = _labels(truth), _labels(pred)
     if not len(objects): raise ValueError(f'truth has no object: all its pixels are 0{"" if void is None else f" or {void}, which is void"}. Masks of 0 and 255 become labels by mask > 0')
-    skip = match == 'label' if skip_ends is None else skip_ends
+    skip = match == 'label' and not after_first if skip_ends is None else skip_ends
     frames = np.arange(len(truth))[skip:len(truth)-skip]
     if not len(frames): raise ValueError(f'{len(truth)} frames, of which the first and the last are not counted')
     if match == 'label' and len(extra := np.setdiff1d(others, objects)): raise ValueError(f'the prediction has the label {extra[0]}; the truth has {", ".join(map(str, objects))}')
+    come = np.array([(truth == k).any((1,2)).argmax() for k in objects]) if after_first else None
     truth, pred = truth[frames], pred[frames]
     others = objects if match == 'label' else np.r_[others, np.zeros(max(0, len(objects)-len(others)), np.int64)]
-    return _matched(truth, pred, objects, others, match, frames, tolerance)
+    video = _matched(truth, pred, objects, others, match, frames, tolerance)
+    return video if come is None else _without_early(video, come)
 
 # %% ../../nbs/metrics/145_vos.ipynb #4ff9f093
 def _matched(truth, pred, objects, others, match, frames, tolerance):
@@ -174,14 +180,21 @@ def _matched(truth, pred, objects, others, match, frames, tolerance):
     to = np.arange(len(objects)) if match == 'label' else _assign(value)
     return VOSVideo(objects, others[to], J[:,np.arange(len(objects)),to].T, F(list(zip(objects, named[to]))), frames)
 
+def _without_early(video, come):
+    "`video` with NaN up to the frame in which each object comes"
+    early = video.frames <= come[:,None]
+    return replace(video, J=np.where(early, np.nan, video.J), F=np.where(early, np.nan, video.F))
+
 # %% ../../nbs/metrics/145_vos.ipynb #a83dd89a
 #: Scores under TrackEval's names
 VOS_COLUMNS = ('J&F', 'J-Mean', 'J-Recall', 'J-Decay', 'F-Mean', 'F-Recall', 'F-Decay')
 
 def vos_statistics(
-    x:np.ndarray, # a score of each object in each frame (k,t)
-)->tuple: # mean, recall and decay (k,) each
+    x:np.ndarray, # a score of each object in each frame (k,t); NaN does not count
+)->tuple: # mean, recall and decay (k,) each; NaN for an object that counts in no frame
     "Mean over frames, share of frames above 0.5, mean of the first quarter less that of the last"
+    if np.isnan(x).any(): return tuple(np.concatenate(o) for o in zip(*(vos_statistics(row[None,~np.isnan(row)]) for row in x)))
+    if not x.shape[1]: return (np.full(len(x), np.nan),)*3
     at = (np.round(np.linspace(1, x.shape[1], 5) + 1e-10) - 1).astype(np.int64)
     return x.mean(1), (x > .5 + np.finfo(float).eps).mean(1), x[:,at[0]:at[1]+1].mean(1) - x[:,at[3]:at[4]+1].mean(1)
 
@@ -195,12 +208,25 @@ def vos_objects(
 
 def vos_scores(
     videos, # a `VOSVideo`, or several
-)->dict: # `VOS_COLUMNS`, and how many objects there are
+)->dict: # `VOS_COLUMNS`, and how many objects count
     "Means over all objects of all videos"
     videos = [videos] if isinstance(videos, VOSVideo) else list(videos)
     if not videos: raise ValueError('there are no videos to score')
     table = pd.concat([vos_objects(v) for v in videos])
-    return {k: float(v) for k,v in table.mean().items()} | dict(objects=len(table))
+    return {k: float(v) for k,v in table.mean().items()} | dict(objects=int(table['J&F'].notna().sum()))
+
+# %% ../../nbs/metrics/145_vos.ipynb #91f472d0
+def vos_seen_scores(
+    objects:pd.DataFrame, # a row an object, with J-Mean and F-Mean, as of `VOSMetrics.objects`; NaN does not count
+    seen, # (n,) bool: is its category one of the training set?
+)->dict: # overall, J_seen, J_unseen, F_seen, F_unseen; seen, unseen: how many objects count
+    "The score of YouTube-VOS (Xu et al. 2018); of a kind without objects it is NaN, and `overall` the mean of what there is"
+    seen, there = np.asarray(seen, bool), objects['J-Mean'].notna().to_numpy()
+    if seen.shape != there.shape: raise ValueError(f'seen has shape {seen.shape}; there are {len(objects)} objects')
+    kinds = dict(seen=seen & there, unseen=~seen & there)
+    means = {f'{s}_{k}': float(objects[f'{s}-Mean'][rows].mean()) for s in 'JF' for k,rows in kinds.items()}
+    if not there.any(): raise ValueError('no object counts in any frame: nothing can be scored')
+    return dict(overall=float(np.nanmean(list(means.values())))) | means | {k: int(rows.sum()) for k,rows in kinds.items()}
 
 # %% ../../nbs/metrics/145_vos.ipynb #eafa8c77
 class VOSMetrics:
@@ -210,10 +236,12 @@ class VOSMetrics:
         skip_ends:bool=None, # leave out the first and the last frame; None: with 'label' only
         void:int=255, # label of pixels of the truth that do not count; None: there are none
         tolerance:float=.008, # of boundaries, share of the diagonal
+        after_first:bool=False, # each object counts after its own first frame, as in YouTube-VOS
     ):
         if match not in _matches: raise ValueError(f'match is {match!r}; it can be one of {", ".join(_matches)}')
-        self.options = dict(match=match, skip_ends=skip_ends, void=void, tolerance=tolerance)
+        self.options = dict(match=match, skip_ends=skip_ends, void=void, tolerance=tolerance, after_first=after_first)
         self.reset()
+    __repr__ = scores_repr('J&F', 'J', 'F')
     def reset(self):
         "Forget all videos"
         self.videos = {}
@@ -227,7 +255,7 @@ class VOSMetrics:
         try: self.videos[name] = truth if isinstance(truth, VOSVideo) else vos_video(truth, pred, **self.options)
         except ValueError as e: raise ValueError(f'{name}: {e}') from None
     @property
-    def value(self)->dict: # `VOS_COLUMNS`, and how many objects there are
+    def value(self)->dict: # `VOS_COLUMNS`, and how many objects count
         "All objects of all videos"
         return vos_scores(self.videos.values())
     def table(self)->pd.DataFrame: # one row a video, the last, COMBINED, for all objects
@@ -254,7 +282,7 @@ def plot_vos(
     if ax is None: ax = plt.subplots(figsize=(5,2.6), dpi=72, layout='constrained')[1]
     for o,j,f in zip(video.objects, video.J, video.F):
         colour = MASK_COLOURS[(int(o)-1) % len(MASK_COLOURS)]/255
-        ax.plot(video.frames, j, color=colour, label=f'{o}: J {j.mean():.3f}, F {f.mean():.3f}')
+        ax.plot(video.frames, j, color=colour, label=f'{o}: J {j[j >= 0].mean():.3f}, F {f[f >= 0].mean():.3f}' if (j >= 0).any() else f'{o}: not counted')
         ax.plot(video.frames, f, '.', color=colour, ms=4)
     ax.set(xlabel='frame', ylabel='J (line), F (dots)', ylim=(-.02,1.02))
     ax.locator_params(axis='x', integer=True)

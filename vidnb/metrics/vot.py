@@ -15,6 +15,7 @@ __all__ = ['VOT_INTERVALS', 'locate_failures_inits', 'count_failures', 'calc_eao
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from ..core.structures import scores_repr
 from .regions import as_trajectory, region_overlaps
 
 # %% ../../nbs/metrics/132_vot.ipynb #7537397e
@@ -103,6 +104,7 @@ def combine_repetitions(
 # %% ../../nbs/metrics/132_vot.ipynb #18bfd633
 class _VOTVideos:
     "Statistics of videos by their names, and the interval of lengths"
+    __repr__ = scores_repr('eao', 'accuracy', 'robustness')
     def __init__(self, interval):
         if isinstance(interval, str) and interval not in VOT_INTERVALS: raise ValueError(f'interval is {interval!r}; known are {", ".join(VOT_INTERVALS)}, or say (first, last)')
         self.interval = tuple(VOT_INTERVALS[interval] if isinstance(interval, str) else interval)

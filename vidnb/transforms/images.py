@@ -17,27 +17,35 @@ import torch
 from .colour import check_stats
 
 # %% ../../nbs/transforms/258_images.ipynb #bde1e367
+#: What the swap of red and blue is called, done or undone
+_swaps = 'to_rgb', 'to_bgr', 'bgr_to_rgb', 'rgb_to_bgr'
+
 def _channels(cfg, n, what):
     "Mean and deviation of a configuration, and whether the normalised picture is RGB of a raw one in BGR"
     lost = [k for k in ('mean', 'std') if k not in cfg]
     if lost: raise ValueError(f'{what} has no {" and no ".join(lost)}; it is a dict(mean=..., std=..., to_rgb=...)')
-    return (*check_stats(cfg['mean'], cfg['std'], n), bool(cfg.get('to_rgb', cfg.get('to_bgr', True))))
+    said = {k: bool(v) for k,v in cfg.items() if k not in ('mean', 'std')}
+    if odd := [k for k in said if k not in _swaps]: raise ValueError(f'{what} has {odd[0]!r}; beside mean and std it says whether red and blue are swapped: {", ".join(_swaps)}')
+    if len(set(said.values())) > 1: raise ValueError(f'{what} says {" and ".join(f"{k}={v}" for k,v in said.items())}; it is one swap')
+    return (*check_stats(cfg['mean'], cfg['std'], n), next(iter(said.values()), True))
 
 def imrenormalize(
     img, # (h,w,c) float array, or (1,c,h,w) tensor, normalised
-    img_norm_cfg:dict, # what was done to it: mean, std, and to_rgb (were red and blue of the raw picture swapped? default True; undoing it, hence also called to_bgr)
+    img_norm_cfg:dict, # what was done to it: mean, std, and to_rgb (were red and blue of the raw picture swapped? default True; undoing it, hence also called to_bgr; or bgr_to_rgb, rgb_to_bgr)
     new_img_norm_cfg:dict, # what is to have been done instead
-): # the same type, shape and device, float32
+): # the same type, shape, device and dtype; of whole numbers float32
     "A picture with another normalisation"
     tensor = isinstance(img, torch.Tensor)
     if img.ndim != (4 if tensor else 3): raise ValueError(f'a picture is (h,w,c) as an array, (1,c,h,w) as a tensor; got a {type(img).__name__} {tuple(img.shape)}')
     n = img.shape[1] if tensor else img.shape[2]
     (mean, std, swapped), (new_mean, new_std, swap) = _channels(img_norm_cfg, n, 'img_norm_cfg'), _channels(new_img_norm_cfg, n, 'new_img_norm_cfg')
     turn = slice(None, None, -1) if swapped != swap else slice(None)   # old channel for each new one
-    scale, shift = (std[turn]/new_std).astype(np.float32), ((mean[turn] - new_mean)/new_std).astype(np.float32)
-    if not tensor: return img[..., turn].astype(np.float32)*scale + shift
-    put = lambda v: torch.as_tensor(v, device=img.device).view(1, -1, 1, 1)
-    return (img.flip(1) if swapped != swap else img).float()*put(scale) + put(shift)
+    scale, shift = std[turn]/new_std, (mean[turn] - new_mean)/new_std
+    kind = getattr(torch if tensor else np, 'float64' if str(img.dtype).endswith('float64') else 'float32')   # halves are computed in full numbers
+    if not tensor: return (img[..., turn].astype(kind)*scale.astype(kind) + shift.astype(kind)).astype(img.dtype if img.dtype.kind == 'f' else kind)
+    put = lambda v: torch.as_tensor(v, dtype=kind, device=img.device).view(1, -1, 1, 1)
+    new = (img.flip(1) if swapped != swap else img).to(kind)*put(scale) + put(shift)
+    return new.to(img.dtype) if img.is_floating_point() else new
 
 # %% ../../nbs/transforms/258_images.ipynb #fdf9d587
 def crop_image(
@@ -68,5 +76,5 @@ def stack_batch(
     div = max(int(pad_size_divisor), 1)
     H, W = (-(-max(x.shape[i] for x in tensors)//div)*div for i in (2, 3))
     out = tensors[0].new_full((len(tensors), *tensors[0].shape[:2], H, W), pad_value)
-    for o,x in zip(out, tensors): o[..., :x.shape[2], :x.shape[3]] = x
+    for i,x in enumerate(tensors): out[i, ..., :x.shape[2], :x.shape[3]] = x
     return out

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 # %% ../../nbs/transforms/259_score_maps.ipynb #c0e96825
 def max_last2d(
     input, # (...,h,w) tensor
-)->tuple: # largest values (...), and their places (...,2) int64: row, column; the first in reading order where several are equal
+)->tuple: # largest values (...), and their places (...,2) int64: row, column; where several are equal, of those furthest left the highest
     "The largest value of each map, and where it is"
     if input.ndim < 2 or 0 in input.shape[-2:]: raise ValueError(f'maps are (...,h,w), not empty; got shape {tuple(input.shape)}')
-    value, at = input.flatten(-2).max(-1)
-    return value, torch.stack([at//input.shape[-1], at % input.shape[-1]], -1)
+    value, at = input.transpose(-1, -2).flatten(-2).max(-1)
+    return value, torch.stack([at % input.shape[-2], at//input.shape[-2]], -1)
 
 # %% ../../nbs/transforms/259_score_maps.ipynb #5a6408e9
 def _bell(half, sigma, like):

@@ -1,6 +1,6 @@
 """A square around the target, as SiamFC, STARK and DiMP cut it, and how training shakes, blurs and colours it
 
-A tracker sees the target and what surrounds it, at one size: a square around the box, brought to a fixed number of pixels. Three ways of it, each a pair of functions, one for pixels and one for the box: `crop_siamfc` and `siamfc_box`, `crop_stark` and `stark_box`, `crop_dimp` and `dimp_box`. `jitter_box` displaces the square, so that the target is not always in its middle; `shift_scale_region` does it after the crop. The steps `CropLikeSiamFC`, `SeqCropLikeStark`, `CropLikeDiMP`, `SeqBboxJitter`, `SeqShiftScaleAug`, `SeqColorAug`, `SeqBlurAug`, `GrayAug`, `BrightnessAug` do it to all frames of a sample: `imgs`, a list, since templates and search frames differ in size, and `gt_bboxes` (t,4), x1 y1 x2 y2. `LoadSOTFrames` reads them. Pictures are RGB, uint8 or float32. The page before chooses the frames.
+A tracker sees the target and what surrounds it, at one size: a square around the box, brought to a fixed number of pixels. Three ways of it, each a pair of functions, one for pixels and one for the box: `crop_siamfc` and `siamfc_box`, `crop_stark` and `stark_box`, `crop_dimp` and `dimp_box`. `jitter_box` displaces the square, so that the target is not always in its middle; `shift_scale_region` does it after the crop. The steps `CropLikeSiamFC`, `SeqCropLikeStark`, `CheckPadMaskValidity`, `CropLikeDiMP`, `SeqBboxJitter`, `SeqShiftScaleAug`, `SeqColorAug`, `SeqBlurAug`, `GrayAug`, `BrightnessAug` do it to all frames of a sample: `imgs`, a list, since templates and search frames differ in size, and `gt_bboxes` (t,4), x1 y1 x2 y2. `LoadSOTFrames` reads them. Pictures are RGB, uint8 or float32. The page before chooses the frames.
 
 Docs: https://vidnb.github.io/vidnb/transforms/sot_crops.html.md"""
 
@@ -9,8 +9,8 @@ Docs: https://vidnb.github.io/vidnb/transforms/sot_crops.html.md"""
 # %% auto #0
 __all__ = ['context_edge', 'crop_siamfc', 'siamfc_box', 'square_edge', 'crop_stark', 'stark_box', 'dimp_area', 'crop_dimp',
            'dimp_box', 'jitter_box', 'shift_scale_region', 'LoadSOTFrames', 'CropLikeSiamFC', 'SeqBboxJitter',
-           'SeqCropLikeStark', 'CropLikeDiMP', 'SeqShiftScaleAug', 'blur_cross', 'SeqColorAug', 'SeqBlurAug', 'GrayAug',
-           'BrightnessAug']
+           'SeqCropLikeStark', 'CheckPadMaskValidity', 'CropLikeDiMP', 'SeqShiftScaleAug', 'blur_cross', 'SeqColorAug',
+           'SeqBlurAug', 'GrayAug', 'BrightnessAug']
 
 # %% ../../nbs/transforms/264_sot_crops.ipynb #b8a6dfa2
 import math
@@ -231,6 +231,22 @@ class SeqCropLikeStark(Step):
             except ValueError: return None
             imgs.append(crop), boxes.append(stark_box(gt, box, resize, size)), masks.append(mask)
         return _cropped(results, imgs, boxes, padding_mask=masks)
+
+# %% ../../nbs/transforms/264_sot_crops.ipynb #2da8d9b9
+class CheckPadMaskValidity(Step):
+    "Give a sample up, None, whose `padding_mask` leaves nothing of some frame at the resolution of a network's features"
+    reads,writes = ('padding_mask',), ()
+    def __init__(self,
+        stride:int, # pixels of the crop for one of the features
+    ):
+        if stride < 1: raise ValueError(f'stride is {stride}; it is at least 1')
+        self.stride = stride
+    def __call__(self, results:dict)->dict:
+        "Look at the masks"
+        for m in results['padding_mask']:
+            h, w = (max(n//self.stride, 1) for n in m.shape)
+            if cv2.resize(np.asarray(m, np.float32), (w, h)).astype(bool).all(): return None
+        return results
 
 # %% ../../nbs/transforms/264_sot_crops.ipynb #9e536d09
 class CropLikeDiMP(Step):

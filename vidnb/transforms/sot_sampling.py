@@ -117,10 +117,11 @@ def show_draws(
     edge = np.flatnonzero(np.diff(np.r_[False, ~np.asarray(visible, bool), False].astype(np.int8))).reshape(-1, 2)
     for lo,hi in edge: ax.axvspan(lo-.5, hi-.5, color='.85', lw=0)
     rows = np.broadcast_to(np.arange(len(draws))[:,None], draws.shape)
-    for cols,marker,colour in ((slice(num_templates), '^', 'C0'), (slice(num_templates, None), 'o', 'C1')):
-        ax.scatter(draws[:,cols], rows[:,cols], marker=marker, c=colour, s=28, zorder=3)
-    ax.scatter(draws[:,0], rows[:,0], marker='^', facecolors='none', edgecolors='k', s=46, zorder=4)
-    ax.set(xlim=(-1, n), ylim=(len(draws)-.4, -.6), yticks=[], title=title)
+    for cols,marker,colour,name in ((slice(num_templates), '^', 'C0', 'template'), (slice(num_templates, None), 'o', 'C1', 'search')):
+        ax.scatter(draws[:,cols], rows[:,cols], marker=marker, c=colour, s=28, zorder=3, label=name)
+    ax.scatter(draws[:,0], rows[:,0], marker='^', facecolors='none', edgecolors='k', s=46, zorder=4, label='first template')
+    ax.set(xlim=(-1, n), ylim=(len(draws)-.4, -.6), yticks=[], title=title, xlabel='frame', ylabel='draws')
+    ax.label_outer()
     ax.spines[['top', 'right', 'left']].set_visible(False)
     return ax
 

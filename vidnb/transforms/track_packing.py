@@ -1,6 +1,6 @@
 """Steps that read the pictures of a key frame and its references, make arrays of their instances, and pack both
 
-A dataset of videos gives a key frame and its references: paths, numbers of frames, and instances of each. `LoadTrackFrames` reads the pictures, from image files or straight from a video file, as one stack (t,h,w,3), so that every step that changes frames changes all of them alike. `LoadTrackAnnotations` makes arrays of the instances of all frames, with a column that says whose frame it is; `FollowBoxes` moves them along with the frames. `PackTrackInputs` takes it apart again into tensors of key and reference frames and a `TrackDataSample`. Boxes are (n,4) xyxy float32 in pixels.
+A dataset of videos gives a key frame and its references: paths, numbers of frames, and instances of each. `LoadTrackFrames` reads the pictures, from image files or straight from a video file, as one stack (t,h,w,3), so that every step that changes frames changes all of them alike. `LoadTrackAnnotations` makes arrays of the instances of all frames, with a column that says whose frame it is; `FollowBoxes` moves them along with the frames. `PackTrackInputs` takes it apart again into tensors of key and reference frames and a `TrackDataSample`. Boxes are (n,4) xyxy float32 in pixels, in single-object tracking also corners (n,8).
 
 Docs: https://vidnb.github.io/vidnb/transforms/track_packing.html.md"""
 
@@ -62,9 +62,16 @@ def _bitmap(seg, hw):
 def _instances(given):
     "Instances of a frame, if they came as dicts as well"
     if isinstance(given, InstanceData): return given
-    keys = given[0] if given else dict(bbox=0, bbox_label=0, ignore_flag=0, instance_id=0)
-    shape = dict(bbox=(-1,4))
+    keys = given[0] if given else dict(bbox=0, bbox_label=0, instance_id=0)
+    shape = dict(bbox=(-1, np.size(given[0]['bbox']) if 'bbox' in keys and given else 4))   # four numbers, or eight of four corners
     return InstanceData(**{k: [g[k] for g in given] if k == 'mask' else np.array([g[k] for g in given], np.float32 if k == 'bbox' else None).reshape(shape.get(k, -1)) for k in keys})
+
+def _joined(frames, key, dtype):
+    "A field of the instances of all frames as one array; nobody is ignored where that is not said"
+    given = [np.asarray(f[key] if key in f or key != 'ignore_flag' else np.zeros(len(f)), dtype) for f in frames]
+    given = [g for g in given if len(g)] or given[:1]   # a frame without boxes does not say how many numbers they have
+    if len({g.shape[1:] for g in given}) > 1: raise ValueError(f'boxes of one sample have {" and ".join(str(g.shape[1]) for g in given)} numbers')
+    return np.concatenate(given)
 
 # %% ../../nbs/transforms/276_track_packing.ipynb #b9a2b54d
 class LoadTrackAnnotations(Step):
@@ -83,9 +90,8 @@ class LoadTrackAnnotations(Step):
         given = results['instances']
         frames = [given] if isinstance(given, InstanceData) or not given or isinstance(given[0], dict) else given
         frames = [_instances(f) for f in frames]
-        join = lambda k, dtype: np.concatenate([np.asarray(f[k], dtype) for f in frames])
-        out = dict(gt_bboxes=join('bbox', np.float32), gt_bboxes_labels=join('bbox_label', np.int64), gt_ignore_flags=join('ignore_flag', bool), gt_img_idx=np.repeat(np.arange(len(frames)), [len(f) for f in frames]))
-        if 'gt_instances_id' in self.writes: out['gt_instances_id'] = join('instance_id', np.int64)
+        kinds = dict(gt_bboxes=('bbox', np.float32), gt_bboxes_labels=('bbox_label', np.int64), gt_ignore_flags=('ignore_flag', bool), gt_instances_id=('instance_id', np.int64))
+        out = {k: _joined(frames, *kinds[k]) for k in self.writes if k in kinds} | dict(gt_img_idx=np.repeat(np.arange(len(frames)), [len(f) for f in frames]))
         if self.with_mask:
             hw = results['original_shape']
             out['gt_masks'] = np.array([_bitmap(m, hw) for f in frames for m in f.get('mask', [None]*len(f))], np.uint8).reshape(-1, *hw)
@@ -139,11 +145,16 @@ class PackTrackInputs(Step):
         return dict(inputs={f'{pre}img': _tensor(imgs[a:b], 'input_shape' in results) for pre,(a,b) in full.items()}, data_samples=packed)
 
 # %% ../../nbs/transforms/276_track_packing.ipynb #55b79f13
+def _one_each(v, n):
+    "Has `v` an entry for each of `n` frames? Instances of one frame, a list of dicts, are one fact of it"
+    if isinstance(v, np.ndarray): return v.shape == (n,) and v.dtype.kind in 'iu'   # numbers of frames and films; a factor of scale is no list
+    return isinstance(v, list) and len(v) == n and not isinstance(v[0], dict)
+
 @patch
 def _facts(self:PackTrackInputs, results, n, a, b)->dict:
     "Facts of frames a to b, of n: a value of one frame, a list of several"
     have = dict(results, **({'ori_shape': results['original_shape']} if 'original_shape' in results else {}))
-    own = lambda v: v[a:b] if isinstance(v, list) and len(v) == n else [v]*(b - a)   # what holds for the clip holds for each frame
+    own = lambda v: (v if isinstance(v, list) else v.tolist())[a:b] if _one_each(v, n) else [v]*(b - a)   # what holds for the clip holds for each frame
     one = lambda vs: vs[0] if b - a == 1 else vs
     return {k: one(own(have[k])) for k in dict.fromkeys(self.meta_keys) if k in have}
 

@@ -72,9 +72,10 @@ def _checked(img, bboxes, ids, error_types):
         bgr = cv2.imread(str(img))
         if bgr is None: raise ValueError(f'{img} is no picture that can be read')
         img = bgr[...,::-1]
+    if np.ndim(img) != 3 or np.shape(img)[2] != 3: raise ValueError(f'a frame is (h,w,3); got {np.shape(img)}')
     boxes, ids, kinds = np.asarray(bboxes, float), np.asarray(ids), np.asarray(error_types)
     if not len(boxes): boxes = np.empty((0,4))
-    if len({len(boxes), len(ids), len(kinds)}) > 1 or boxes.ndim != 2 or boxes.shape[1] not in (4,5): raise ValueError(f'bboxes {boxes.shape}, ids {ids.shape} and error_types {kinds.shape} belong together: (n,4) or (n,5), (n,), (n,)')
+    if len({len(boxes), len(ids), len(kinds)}) > 1 or ids.ndim + kinds.ndim != 2 or boxes.ndim != 2 or boxes.shape[1] not in (4,5): raise ValueError(f'bboxes {boxes.shape}, ids {ids.shape} and error_types {kinds.shape} belong together: (n,4) or (n,5), (n,), (n,)')
     if odd := sorted(set(kinds.tolist()) - {0,1,2}): raise ValueError(f'error type {odd[0]}; known are 0 (false positive), 1 (miss), 2 (switch)')
     return np.ascontiguousarray(img), boxes[:,:4], ['' if k == 1 else str(int(i)) for i,k in zip(ids, kinds)], ERROR_COLOURS[kinds.astype(int)].reshape(-1, 3)
 
@@ -133,6 +134,7 @@ class MOTErrors:
         threshold:float=.5, # IoU that a match needs
     ):
         folder, length = None, None
+        self.name = ' and '.join(Path(o).stem if Path(o).stem != 'gt' else Path(o).parent.parent.name for o in (truth, pred) if not isinstance(o, pd.DataFrame))
         if not isinstance(truth, pd.DataFrame):
             (file, length), folder = next(iter(find_sequences(truth).values())), Path(truth) if Path(truth).is_dir() else Path(truth).parent.parent
             if len(find_sequences(truth)) > 1: raise ValueError(f'{truth} has {len(find_sequences(truth))} sequences; errors are those of one')
@@ -142,7 +144,9 @@ class MOTErrors:
         self.events, self.benchmark = mot_events(truth, pred, benchmark, length, threshold), benchmark
         self.n_frames = length or int(max(truth.frame.max() if len(truth) else 1, pred.frame.max() if len(pred) else 1))
         self.frames, self._canvas = _frame_source(frames), self.events[['x', 'y', 'w', 'h']]
-    def __repr__(self): return f'{self.n_frames} frames: ' + ', '.join(f'{int((self.events.kind == k).sum())} {k}' for k in MOT_EVENTS)
+    def __repr__(self): return f'{self.n_frames} frames: ' + ', '.join(_many(int((self.events.kind == k).sum()), k) for k in MOT_EVENTS)
+
+def _many(n, kind): return f'{n} {kind}' + ('' if n == 1 else 'es' if kind[-1] in 'hs' else 's')
 
 def _frame_source(frames):
     "A function from the number of a frame, from 1, to the frame, or None"
@@ -284,9 +288,10 @@ def show(self:MOTErrors,
 @patch
 def said(self:MOTErrors,
     number:int, # frame, from 1
-)->str: # such as '2 miss, 1 switch'
+)->str: # such as '2 misses, 1 switch'
     "The errors of a frame in words"
-    return ', '.join(f'{v} {k}' for k,v in self.counts().loc[number].items() if v) or 'no errors'
+    have = self.events.kind[self.events.frame == number].value_counts()
+    return ', '.join(_many(have[k], k) for k in _error_kinds if k in have) or 'no errors'
 
 # %% ../../nbs/view/885_mot_errors.ipynb #35c4570c
 def _jpeg(img, width):
@@ -296,10 +301,31 @@ def _jpeg(img, width):
     im.save(out, 'JPEG', quality=80)
     return 'data:image/jpeg;base64,' + base64.b64encode(out.getvalue()).decode()
 
-_browser = """<!doctype html><meta charset="utf-8"><title>Errors of a tracker</title><style>body{{font:14px system-ui,sans-serif;margin:.5em}}img{{max-width:100%;display:block}}input{{width:100%}}</style>
-<input type="range" min="0" max="{last}" value="{first}" aria-label="frame"><div><output></output></div><img alt="frame with errors">
-<p>red: false positive, yellow: miss, blue: switch, grey: match. Arrow keys step through the frames.</p>
-<script>const pages={pages},s=document.querySelector('input'),show=()=>{{const p=pages[s.value];document.querySelector('img').src=p[2];document.querySelector('output').textContent='frame '+p[0]+': '+p[1]}};s.oninput=show;show()</script>"""
+_browser = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<style>:root{{color-scheme:light dark}}body{{font:14px/1.5 system-ui,sans-serif;margin:.6em auto;max-width:{width}px;padding:0 .6em}}h1{{font-size:1.15em;margin:.2em 0}}img{{width:100%;display:block}}input{{width:100%;margin:0;display:block}}
+svg{{width:100%;height:48px;display:block;cursor:pointer}}button{{font:inherit;padding:.15em .7em}}.row{{display:flex;flex-wrap:wrap;gap:.5em;align-items:center;margin:.4em 0}}i{{display:inline-block;width:.9em;height:.9em;border:1px solid #888;vertical-align:-.1em}}</style>
+<h1>{title}</h1><p>{summary}</p><svg viewBox="0 0 {n} {top}" preserveAspectRatio="none" aria-hidden="true">{bars}<path id="at" fill="none" stroke="currentColor" vector-effect="non-scaling-stroke"/></svg>
+<input type="range" min="0" max="{last}" value="{first}" aria-label="frame"><div class="row"><button id="back">&#9664; back</button><button id="on">on &#9654;</button><button id="switch">next switch</button><output aria-live="polite"></output></div><img alt="">
+<p class="row"><span><i style="background:#d62728"></i> false positive</span><span><i style="background:#ffce00"></i> miss</span><span><i style="background:#1f77b4"></i> switch</span><span><i style="background:#969696"></i> match</span><span>The bars are the errors of the frames; arrow keys step through them.</span></p>
+<script>const pages={pages},s=document.querySelector('input'),q=k=>document.querySelector(k),n=pages.length;
+const show=()=>{{const k=+s.value,p=pages[k];q('img').src=p[2];q('img').alt=q('output').textContent='frame '+p[0]+': '+p[1];q('#at').setAttribute('d','M'+(k+.5)+' 0V{top}')}},go=k=>{{s.value=k;show()}};
+s.oninput=show;q('#back').onclick=()=>go(+s.value-1);q('#on').onclick=()=>go(+s.value+1);q('#switch').onclick=()=>{{for(let d=1;d<=n;d++){{const k=(+s.value+d)%n;if(pages[k][3][2])return go(k)}}}};
+q('svg').onclick=e=>go(Math.floor(n*e.offsetX/q('svg').clientWidth));onkeydown=e=>{{if(e.target!=s&&e.key=='ArrowLeft')go(+s.value-1);if(e.target!=s&&e.key=='ArrowRight')go(+s.value+1)}};show()</script></html>"""
+
+def _strip(counts):
+    "Bars of errors, frame beside frame, as parts of an svg"
+    colours = ['#%02x%02x%02x' % tuple(c) for c in ERROR_COLOURS[[1,0,2]].tolist()]
+    tops = counts.cumsum(1)
+    top = max(1, int(counts.sum(1).max()))
+    return ''.join(f'<rect x="{k+.05:g}" y="{top-t}" width=".9" height="{v}" fill="{c}"/>' for k in range(len(counts)) for v,t,c in zip(counts[k], tops[k], colours) if v), top
+
+def _some(numbers, switches, most):
+    "At most `most` of the frames: up to half of them with switches, evenly chosen, as are the others"
+    if len(numbers) <= most: return [int(k) for k in numbers]
+    has = np.array([switches.get(k, 0) > 0 for k in numbers])
+    first, rest = np.asarray(numbers)[has], np.asarray(numbers)[~has]
+    n = min(len(first), max(most//2, most - len(rest)))
+    return sorted(int(a[k]) for a,m in ((first, n), (rest, most - n)) for k in spread(len(a), min(m, len(a))))
 
 @patch
 def page(self:MOTErrors,
@@ -308,11 +334,14 @@ def page(self:MOTErrors,
     width:int=960, # of the pictures, pixels
 )->str: # HTML that needs no other file
     "A page with a slider over frames with their errors"
-    total = self.counts().sum(axis=1)
+    counts = self.counts()
+    total = counts.sum(axis=1)
     numbers = list(total.index[total > 0] if numbers is None else numbers) or [1]
-    numbers = [int(numbers[k]) for k in spread(len(numbers), most)]
-    pages = [[k, self.said(k), _jpeg(self.draw(k), width)] for k in progress(numbers, desc='frames')]
-    return _browser.format(last=len(pages)-1, first=int(np.argmax(total.loc[numbers].to_numpy())), pages=json.dumps(pages).replace('<', '\\u003c'))
+    numbers = _some(numbers, counts.switch, most)
+    pages = [[k, self.said(k), _jpeg(self.draw(k), width), counts.loc[k].tolist()] for k in progress(numbers, desc='frames')]
+    bars, top = _strip(counts.loc[numbers].to_numpy())
+    return _browser.format(title=escape('Errors of a tracker' + (f': {self.name}' if self.name else '')), summary=escape(repr(self)) + (f'; {len(pages)} of the frames are here' if len(pages) < self.n_frames else ''), width=width, n=len(pages), top=top, bars=bars,
+                           last=len(pages)-1, first=int(np.argmax(total.loc[numbers].to_numpy())), pages=json.dumps(pages).replace('<', '\\u003c'))
 
 # %% ../../nbs/view/885_mot_errors.ipynb #b4649e93
 class MOTErrorPage:
@@ -332,7 +361,7 @@ def browse(self:MOTErrors,
 )->MOTErrorPage: # shows itself
     "A slider over frames with their errors"
     h, w = self.frame(1).shape[:2]
-    return MOTErrorPage(self.page(numbers, most, width), min(640, 130 + int(min(width, w)*h/w)))
+    return MOTErrorPage(self.page(numbers, most, width), min(760, 260 + int(min(width, w)*h/w)))
 
 # %% ../../nbs/view/885_mot_errors.ipynb #f1aa65af
 @patch
