@@ -45,6 +45,7 @@ Modules:
 - `vidnb.datasets.published`: Kinetics, UCF101, HMDB51, Something-Something, Moments in Time, Charades: from the files as they are downloaded
 - `vidnb.datasets.recognition`: Labelled videos, and labelled folders of frames
 - `vidnb.datasets.reference_frames`: The other frames of a video that a detector or tracker looks at beside the one it is asked about
+- `vidnb.datasets.region_files`: Signs, rectangles, polygons and masks as VOT's toolkit keeps them: a line a frame, or packed into bytes
 - `vidnb.datasets.reid`: Market-1501, DukeMTMC-reID, MSMT17 and crops of MOT17 as one table: path, identity, camera, split
 - `vidnb.datasets.reid_dataset`: Pictures with labels, one at a time or as groups for the triplet loss; loaded, packed and scored
 - `vidnb.datasets.reid_report`: From a data set and a file of features to mAP, CMC, and the queries that failed, in pictures
