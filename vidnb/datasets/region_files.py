@@ -10,13 +10,11 @@ Docs: https://vidnb.github.io/vidnb/datasets/region_files.html.md"""
 __all__ = ['parse_regions', 'regions_text', 'unpack_regions', 'pack_regions', 'read_regions', 'write_regions']
 
 # %% ../../nbs/datasets/348_region_files.ipynb #61c4c83c
-import gzip
 import struct
-import zipfile
-import zlib
 from pathlib import Path
 import numpy as np
 from ..core.environment import atomic_path
+from .packed_files import unpacked_bytes
 from ..metrics.region_masks import masks_from_counts, parse_mask_lines, mask_lines
 from ..metrics.regions import RegionTrack, as_trajectory, track_masks
 
@@ -121,26 +119,12 @@ def pack_regions(
             except struct.error: raise ValueError(f'frame {f}: a mask in the box {box.tolist()} with {len(counts)} run lengths is more than the bytes can hold; write text') from None
     return b''.join(out)
 
-# %% ../../nbs/datasets/348_region_files.ipynb #68f27476
-def _raw(path):
-    "Bytes of a file, plain or gzip, or of one in a zip"
-    path = Path(path)
-    zipped = None if path.is_file() else next((p for p in path.parents if p.is_file()), None)
-    if not path.is_file() and zipped is None: raise FileNotFoundError(f'{path} is not there')
-    try:
-        if zipped is None: raw = path.read_bytes()
-        else:
-            with zipfile.ZipFile(zipped) as z: raw = z.read(path.relative_to(zipped).as_posix())
-        return gzip.decompress(raw) if raw[:2] == b'\x1f\x8b' else raw
-    except KeyError: raise FileNotFoundError(f'{path} is not there: the zip has no such file') from None
-    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as e: raise ValueError(f'{path} is damaged: {e}') from None
-
 # %% ../../nbs/datasets/348_region_files.ipynb #5e0263e0
 def read_regions(
     path, # text or *.bin, plain, gzip or in a zip
 )->RegionTrack: # a region a frame
     "A trajectory of VOT; `FileNotFoundError` and `ValueError` name the file"
-    raw = _raw(path)
+    raw = unpacked_bytes(path)
     if raw[:2] == b'\x01\x00': return unpack_regions(raw, path)
     try: return parse_regions(raw.decode('utf-8-sig'), path)
     except UnicodeDecodeError: raise ValueError(f'{path} is no text file, and no trajectory in bytes') from None

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from ..core.environment import atomic_path
 from .region_files import write_regions
-from .sot_files import file_text, files_below, find_sot_trackers
+from .packed_files import file_text, files_below
+from .sot_files import find_sot_trackers
 from ..metrics.regions import as_trajectory
 
 # %% ../../nbs/datasets/361_vot_workspace.ipynb #b2fb2d18
