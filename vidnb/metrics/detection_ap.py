@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from ..core.boxes import as_xyxy, frame_ious, xyxy2xywh
-from ..core.masks import as_rle, mask_areas, mask_boxes
+from ..core.masks import as_rle, check_rles, mask_areas, mask_boxes
 from ..core.matching import match_frames
 from ..core.structures import scores_repr
 
@@ -41,7 +41,8 @@ def _measured(rows, what, kind, sizes):
     "The same with a box, an area and a mask for those that need one"
     if kind == 'segm':
         for r in rows: r['segmentation'] = as_rle(r['segmentation'], *sizes.get(r['image_id'], (None, None)))
-        for r,a,b in zip(rows, mask_areas(m := [r['segmentation'] for r in rows]), xyxy2xywh(mask_boxes(m)).tolist()): r.update(area=r.get('area', int(a)) if what == 'truth' else int(a), bbox=r.get('bbox', b))
+        check_rles(m := [r['segmentation'] for r in rows], lambda k: f'{what}: mask {k}')
+        for r,a,b in zip(rows, mask_areas(m), xyxy2xywh(mask_boxes(m)).tolist()): r.update(area=r.get('area', int(a)) if what == 'truth' else int(a), bbox=r.get('bbox', b))
     if missing := [k for k,r in enumerate(rows) if len(r.get('bbox', ())) != 4]: raise ValueError(f'{what}: box {missing[0]} has no bbox of four numbers: {str(rows[missing[0]])[:120]}')
     number = np.array([r['bbox'] for r in rows], float).reshape(-1, 4)
     if len(bad := np.flatnonzero(~np.isfinite(number).all(1))): raise ValueError(f'{what}: box {bad[0]} is {rows[bad[0]]["bbox"]}, which is no box')

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from pycocotools import mask as rle_tools
-from ..core.masks import as_rle, mask_areas
+from ..core.masks import as_rle, check_rles, mask_areas
 from ..core.structures import scores_repr
 from .video_ap import AP_RECALLS, AP_THRESHOLDS, greedy_matches, precision_at_recalls
 
@@ -33,7 +33,10 @@ def _masks(tracks, what):
     there = [s for row in out for s in row if s]
     sizes, area = {tuple(s['size']) for s in there}, np.zeros((len(tracks), *n) if n else (0,0), np.int64)
     if len(sizes) > 1: raise ValueError(f'{what}: masks of {min(sizes)} and of {max(sizes)}, height and width; all masks of a video have one size')
-    if there: area[np.array([[bool(s) for s in row] for row in out])] = mask_areas(there)
+    if there:
+        place = [(k, f) for k,row in enumerate(out) for f,s in enumerate(row) if s]
+        check_rles(there, lambda i: f'{what} {place[i][0]}, frame {place[i][1]}')   # of others pycocotools may never find the end
+        area[tuple(np.transpose(place))] = mask_areas(there)
     return out, area, sizes
 
 # %% ../../nbs/metrics/142_vis_ap.ipynb #c8d8004c
