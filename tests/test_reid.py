@@ -146,7 +146,7 @@ def test_mot2reid_of_dancetrack_and_of_mot15(tmp_path):
         same([len(read_reid_list(p)) for p in lists], [9, 9, 18])
         same(read_reid_list(lists[1]).path[0], f'{name}_000002/000000.jpg')
     (seq/'img1'/'000004.jpg').unlink()
-    with expect_error(FileNotFoundError, '000004.jpg is not there or no picture; 2 people are in it'): mot2reid(tmp_path/name, tmp_path/name/'again')
+    with expect_error(FileNotFoundError, '000004.jpg is not there; 2 people are in it'): mot2reid(tmp_path/name, tmp_path/name/'again')
 
 def test_groups_of_real_crops_are_packed(crops):
     data = ReIDDataset(dict(num_ids=4, ins_per_id=2), crops/'meta'/'train.txt', [LoadReIDImage(), PackReIDInputs()], crops/'imgs', seed=0)

@@ -114,7 +114,7 @@ def test_lvis_rule_by_hand_on_many_pictures():
 def test_faults_are_named(tmp_path):
     data, res = world(0)
     (tmp_path/'gt.json').write_text(json.dumps(data))
-    for bad,why in (([dict(res[0], track_id=1.5)], ''), ({'a': 1}, 'r.json holds a dict'), ([res[0], dict(res[0], bbox=[0, 0, float('nan'), 1])], 'r.json: entry 1 is'), ([res[0], 7], 'r.json: entry 1 has no image_id'),
+    for bad,why in (([dict(res[0], track_id=1.5)], ''), ({'a': 1}, "r.json holds {'a': 1}; a list of entries"), ([res[0], dict(res[0], bbox=[0, 0, float('nan'), 1])], 'r.json: entry 1: bbox is [0, 0, nan, 1]'), ([res[0], 7], 'r.json: entry 1 is 7'),
                     ([dict(r, track_id=1) for r in res[:40]], 'stands twice in frame')):
         (tmp_path/'r.json').write_text(json.dumps(bad))
         if why:

@@ -206,7 +206,7 @@ def test_no_annotations():
     coco = CocoVID(dict(videos=[dict(id=1, name='v')], images=[dict(id=1, video_id=1, frame_id=0)], categories=[]))
     assert (coco.get_ins_ids_from_vid(1), coco.get_img_ids_from_vid(1), coco.getAnnIds(imgIds=[1])) == ([], [1], [])
 
-@pytest.mark.parametrize('text,words', [('', 'is no json file'), ('[1]', 'holds a list'), ('{"videos": []}', 'has no images'), ('{"images": [{"file_name": "a"}]}', "no 'id'"), ('{"images": [3]}', "no 'id'"),
+@pytest.mark.parametrize('text,words', [('', 'is no json file'), ('[1]', 'holds a list'), ('{"videos": []}', 'has no images'), ('{"images": [{"file_name": "a"}]}', "no 'id'"), ('{"images": [3]}', 'images: entry 0 is 3'),
                                         ('{"images": [{"id": 1}, {"id": 1}]}', 'two images have the id 1')])
 def test_wrong_files_are_named(tmp_path, text, words):
     (tmp_path/'wrong.json').write_text(text)

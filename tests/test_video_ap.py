@@ -287,8 +287,8 @@ def vis_files(tmp_path_factory):
     write_youtubevis(truth, path/'truth.json')
     return path, truth, found
 
-FAULTS = [(lambda r: dict(r, video_id=77), 'entry 0 is of video 77, which the truth does not have'), (lambda r: {k: v for k,v in r.items() if k != 'score'}, 'entry 0 has no score'), (lambda r: dict(r, score=float('nan')), 'entry 0 has the score nan'),
-          (lambda r: dict(r, segmentations=r['segmentations'][1:]), 'entry 0 has 5 segmentations; video 1 has 6 frames'), (lambda r: dict(r, segmentations='no'), 'entry 0 has segmentations of str'), (lambda r: [1], 'entry 0 is '),
+FAULTS = [(lambda r: dict(r, video_id=77), 'entry 0 is of video 77, which the truth does not have'), (lambda r: {k: v for k,v in r.items() if k != 'score'}, 'entry 0 has no score'), (lambda r: dict(r, score=float('nan')), 'entry 0: score is nan'),
+          (lambda r: dict(r, segmentations=r['segmentations'][1:]), 'entry 0 has 5 segmentations; video 1 has 6 frames'), (lambda r: dict(r, segmentations='no'), "entry 0: segmentations is 'no'"), (lambda r: [1], 'entry 0 is '),
           (lambda r: dict(r, segmentations=[dict(size=[3,3], counts='09')] + [None]*5), 'video v1: masks of the tracks are (3, 3), of the objects (420, 560)'), (lambda r: dict(r, segmentations=[{'a': 1}] + [None]*5), 'video v1: track 0, frame 0: no mask')]
 
 @pytest.mark.parametrize('fault', range(len(FAULTS)))
@@ -320,7 +320,7 @@ def test_files_that_are_no_boxes(tmp_path):
     good = [dict(image_id=k, category_id=1, bbox=[10,10,30,30], score=.5) for k in (1,2)]
     (tmp_path/'p.json').write_text(json.dumps(good))
     same(vid_report(truth, tmp_path/'p.json').table[['AP', 'VID all', 'VID slow']].iloc[0].tolist(), [1.]*3, eps=1e-9)
-    for change,why in ((dict(image_id=9), 'p.json has boxes in picture 9'), (dict(score=float('nan')), 'p.json: entry 1'), (dict(bbox=[1,2,3]), 'entry 1 has the bbox'), (dict(bbox=[1,2,-3,4]), 'entry 1: a box of width -3'), (dict(image_id=1.5), 'entry 1: picture and class are whole numbers')):
+    for change,why in ((dict(image_id=9), 'p.json has boxes in picture 9'), (dict(score=float('nan')), 'p.json: entry 1'), (dict(bbox=[1,2,3]), 'entry 1 has the bbox'), (dict(bbox=[1,2,-3,4]), 'entry 1: a box of width -3'), (dict(image_id=1.5), 'entry 1: image_id is 1.5; expected is a whole number')):
         (tmp_path/'p.json').write_text(json.dumps([good[0], dict(good[1], **change)]))
         with expect_error(ValueError, why): vid_report(truth, tmp_path/'p.json')
     (tmp_path/'p.json').write_text(json.dumps([good[0], {k: v for k,v in good[1].items() if k != 'score'}]))

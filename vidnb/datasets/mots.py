@@ -100,7 +100,7 @@ def parse_mots(
     return _parse(text, name)[0]
 
 # %% ../../nbs/datasets/357_mots.ipynb #bc7117f4
-def _read(path):
+def _masks_and_runs(path):
     "(table of masks, their runs)"
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(_lacking(path))
@@ -110,7 +110,7 @@ def read_mots(
     path, # text file, plain or gzip
 )->pd.DataFrame: # columns frame, id, cls, height, width (int64), rle (str)
     "Truth or result of one sequence; `FileNotFoundError` and `ValueError` name the file, and the line"
-    return _read(path)[0]
+    return _masks_and_runs(path)[0]
 
 # %% ../../nbs/datasets/357_mots.ipynb #2886fa31
 def _need_columns(df, name):
@@ -209,11 +209,11 @@ def find_mots(
     "The sequences of a truth or a result"
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f'{path} is not there')
-    if path.is_file(): return _members(path) if zipfile.is_zipfile(path) else {path.parent.parent.name if path.name == 'gt.txt' else _stem(path): MotsFile(lambda: _read(path))}
+    if path.is_file(): return _members(path) if zipfile.is_zipfile(path) else {path.parent.parent.name if path.name == 'gt.txt' else _stem(path): MotsFile(lambda: _masks_and_runs(path))}
     texts = {p.parent.parent.resolve().name: p for p in sorted({*path.glob('gt/gt.txt'), *path.glob('*/gt/gt.txt')})}
     for sub in ('label_02', 'instances_txt', 'data', '.'):
         texts = texts or {_stem(p): p for p in sorted({*(path/sub).glob('*.txt'), *(path/sub).glob('*.txt.gz')}) if p.name[0] != '.'}
-    if texts: return {n: MotsFile(lambda p=p: _read(p)) for n,p in texts.items()}
+    if texts: return {n: MotsFile(lambda p=p: _masks_and_runs(p)) for n,p in texts.items()}
     for sub in ('instances', 'data', '.'):
         if folders := sorted({p.parent for p in (path/sub).glob('*/*.png')}): return {p.name: MotsFile(lambda p=p: _pictures_of(p)) for p in folders}
     raise ValueError(f'{path} has no masks: neither <sequence>/gt/gt.txt nor <sequence>.txt (also in label_02, instances_txt or data) nor <sequence>/000000.png (also in instances)')

@@ -196,9 +196,12 @@ def _listed(root, *names):
     "Names of sequences by the first list that is in `root`, or None"
     return next((list(read_sequence_list(Path(root)/n)) for n in names if n and (Path(root)/n).is_file()), None)
 
+def _pictured(folder): return any(next(folder.rglob(f'*.{o}'), None) for o in ('jpg', 'jpeg', 'png'))
+
 def _pick(found, names, where, looked=()):
-    "Sequences in the order of `names`; None: all, by name, and of the folders that were looked into those without truth are told"
-    bare = sorted({p.name for p in looked} - {f for s in found.values() for f in Path(s.truth).relative_to(where).parts}) if looked and names is None else []
+    "Sequences in the order of `names`; None: all, by name, and of the folders that were looked into those with pictures and without truth are told"
+    known = {f for s in found.values() for f in Path(s.truth).relative_to(where).parts}
+    bare = sorted(p.name for p in looked if names is None and p.name not in known and _pictured(p))
     if found and bare: warnings.warn(f'{where}: without truth, and left out: {", ".join(bare[:5])}' + (f' and {len(bare)-5} more' if len(bare) > 5 else ''), stacklevel=2)
     if not found: raise ValueError(f'{where}: no sequence was found; is it the folder to which the benchmark was unpacked?')
     if names is None: return [found[k] for k in sorted(found)]
